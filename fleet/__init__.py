@@ -1,0 +1,1 @@
+"""The service: orders, custody, missions, planning, dispatch, supervision and its interfaces."""

@@ -1,0 +1,216 @@
+-- The service's truth. PostgreSQL 15 to 18, no extensions. Times are domain time, given by the caller,
+-- except columns named *_wall, which are wall time.
+
+CREATE TABLE service_clock (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    anchor_wall timestamptz NOT NULL,
+    anchor_domain timestamptz NOT NULL,
+    speed double precision NOT NULL CHECK (speed > 0)
+);
+
+CREATE TABLE region (
+    region_id text PRIMARY KEY,
+    name_ja text NOT NULL,
+    name_en text NOT NULL,
+    bundle_hash text NOT NULL,
+    bundle jsonb NOT NULL,
+    imported_at timestamptz NOT NULL
+);
+
+CREATE TABLE app_user (
+    user_id text PRIMARY KEY CHECK (user_id ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
+    display_name text NOT NULL,
+    role text NOT NULL CHECK (role IN ('viewer', 'ground_crew', 'dispatcher', 'pilot', 'administrator')),
+    password_hash text,
+    disabled boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL
+);
+
+CREATE TABLE sign_in_link (
+    token_hash bytea PRIMARY KEY,
+    user_id text NOT NULL REFERENCES app_user,
+    expires_wall timestamptz NOT NULL,
+    used_wall timestamptz
+);
+
+CREATE TABLE session (
+    token_hash bytea PRIMARY KEY,
+    user_id text NOT NULL REFERENCES app_user,
+    csrf_token text NOT NULL,
+    created_wall timestamptz NOT NULL,
+    expires_wall timestamptz NOT NULL
+);
+
+CREATE TABLE audit (
+    audit_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL,
+    at_wall timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject_kind text NOT NULL,
+    subject_id text NOT NULL,
+    detail jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX audit_subject ON audit (subject_kind, subject_id, audit_id);
+
+CREATE TABLE vehicle (
+    vehicle_id text PRIMARY KEY CHECK (vehicle_id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'),
+    region_id text NOT NULL REFERENCES region,
+    type_id text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('drone', 'robot')),
+    home_site text NOT NULL,
+    -- {"protocol": "mavlink", "bind": "127.0.0.1:14600"} or {"protocol": "vda5050", "manufacturer", "serial"}
+    link jsonb NOT NULL,
+    hardware_uid text,
+    simulated boolean NOT NULL,
+    registered_at timestamptz NOT NULL,
+    retired_at timestamptz
+);
+CREATE UNIQUE INDEX vehicle_link ON vehicle (link) WHERE retired_at IS NULL;
+
+-- Who may speak to a vehicle. The epoch only grows; deadlines are wall time.
+CREATE TABLE lease (
+    vehicle_id text PRIMARY KEY REFERENCES vehicle,
+    holder text NOT NULL,
+    epoch bigint NOT NULL,
+    expires_wall timestamptz NOT NULL
+);
+
+CREATE TABLE delivery_order (
+    order_id text PRIMARY KEY,
+    region_id text NOT NULL REFERENCES region,
+    external_ref text NOT NULL,
+    state text NOT NULL CHECK (state IN
+        ('received', 'planned', 'loaded', 'underway', 'delivered', 'failed', 'cancelled')),
+    pickup_site text NOT NULL,
+    dropoff_site text NOT NULL,
+    recipient text NOT NULL,
+    goods text NOT NULL DEFAULT '',
+    mass_kg double precision NOT NULL CHECK (mass_kg > 0),
+    volume_l double precision NOT NULL CHECK (volume_l > 0),
+    earliest timestamptz NOT NULL,
+    latest timestamptz NOT NULL CHECK (latest > earliest),
+    priority integer NOT NULL DEFAULT 0,
+    reason text,
+    created_at timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
+    UNIQUE (region_id, external_ref)
+);
+CREATE INDEX delivery_order_open ON delivery_order (region_id, state)
+    WHERE state NOT IN ('delivered', 'failed', 'cancelled');
+
+CREATE TABLE order_event (
+    event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id text NOT NULL REFERENCES delivery_order,
+    at timestamptz NOT NULL,
+    from_state text,
+    to_state text NOT NULL,
+    cause text NOT NULL
+);
+CREATE INDEX order_event_order ON order_event (order_id, event_id);
+
+CREATE TABLE planning_run (
+    run_id text PRIMARY KEY,
+    region_id text NOT NULL REFERENCES region,
+    state text NOT NULL CHECK (state IN ('queued', 'running', 'proposed', 'approved', 'rejected', 'failed')),
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL,
+    claimed_by text,
+    claim_expires_wall timestamptz,
+    attempts integer NOT NULL DEFAULT 0,
+    seconds double precision NOT NULL,
+    seed bigint NOT NULL,
+    problem jsonb,
+    problem_hash text,
+    plan jsonb,
+    violations jsonb,
+    error text,
+    finished_at timestamptz,
+    decided_by text,
+    decided_at timestamptz
+);
+CREATE INDEX planning_run_queue ON planning_run (requested_at) WHERE state IN ('queued', 'running');
+
+CREATE TABLE mission (
+    mission_id text PRIMARY KEY,
+    region_id text NOT NULL REFERENCES region,
+    run_id text NOT NULL REFERENCES planning_run,
+    vehicle_id text NOT NULL REFERENCES vehicle,
+    ordinal integer NOT NULL,
+    state text NOT NULL CHECK (state IN
+        ('planned', 'loaded', 'accepted', 'starting', 'underway', 'held', 'returning',
+         'completed', 'aborted', 'failed', 'cancelled')),
+    trip jsonb NOT NULL,
+    planned_depart timestamptz NOT NULL,
+    planned_arrive timestamptz NOT NULL,
+    accepted_by text,
+    started_at timestamptz,
+    ended_at timestamptz,
+    step integer NOT NULL DEFAULT 0,
+    reason text,
+    changed_at timestamptz NOT NULL,
+    UNIQUE (run_id, vehicle_id, ordinal)
+);
+CREATE INDEX mission_vehicle ON mission (vehicle_id, planned_depart);
+-- A vehicle flies or drives one mission at a time.
+CREATE UNIQUE INDEX mission_active ON mission (vehicle_id)
+    WHERE state IN ('starting', 'underway', 'held', 'returning');
+
+CREATE TABLE mission_event (
+    event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    mission_id text NOT NULL REFERENCES mission,
+    at timestamptz NOT NULL,
+    from_state text,
+    to_state text NOT NULL,
+    cause text NOT NULL
+);
+CREATE INDEX mission_event_mission ON mission_event (mission_id, event_id);
+
+-- Which orders a mission carries. An order rides on one open mission at a time.
+CREATE TABLE mission_order (
+    mission_id text NOT NULL REFERENCES mission,
+    order_id text NOT NULL REFERENCES delivery_order,
+    step integer NOT NULL,
+    open boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (mission_id, order_id)
+);
+CREATE UNIQUE INDEX mission_order_open ON mission_order (order_id) WHERE open;
+
+-- Where a parcel is: a chain of hand-overs. 'holder' is shelf:SITE, vehicle:ID or recipient:SITE.
+CREATE TABLE custody (
+    custody_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id text NOT NULL REFERENCES delivery_order,
+    at timestamptz NOT NULL,
+    holder_kind text NOT NULL CHECK (holder_kind IN ('shelf', 'vehicle', 'recipient')),
+    holder_id text NOT NULL,
+    moved_by text NOT NULL,
+    mission_id text REFERENCES mission,
+    lat double precision,
+    lon double precision,
+    alt_amsl_m double precision,
+    -- sensor: the vehicle acknowledged the release; inferred: its progress implies it; person: somebody said so
+    evidence text NOT NULL CHECK (evidence IN ('sensor', 'inferred', 'person')),
+    detail text NOT NULL
+);
+CREATE INDEX custody_order ON custody (order_id, custody_id);
+-- Never delivered twice.
+CREATE UNIQUE INDEX custody_delivered_once ON custody (order_id) WHERE holder_kind = 'recipient';
+
+CREATE TABLE command (
+    command_id text PRIMARY KEY,
+    idempotency_key text NOT NULL,
+    vehicle_id text NOT NULL REFERENCES vehicle,
+    mission_id text REFERENCES mission,
+    kind text NOT NULL CHECK (kind IN ('hold', 'resume', 'return', 'land')),
+    issuer text NOT NULL,
+    issued_at timestamptz NOT NULL,
+    -- a two-step command is 'proposed' until confirmed; only 'pending' ones are ever sent
+    state text NOT NULL CHECK (state IN ('proposed', 'pending', 'sent', 'done', 'failed', 'expired')),
+    expires_at timestamptz NOT NULL,
+    sent_at timestamptz,
+    finished_at timestamptz,
+    lease_epoch bigint,
+    outcome text,
+    UNIQUE (issuer, idempotency_key)
+);
+CREATE INDEX command_pending ON command (vehicle_id, issued_at) WHERE state IN ('pending', 'sent');

@@ -1,0 +1,1 @@
+"""How real vehicles are spoken to: protocols and links, not orders."""

@@ -1,0 +1,1 @@
+"""File formats that planning reads and writes."""

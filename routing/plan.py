@@ -1,0 +1,86 @@
+"""A plan: routes of vehicles, trips of routes, legs of trips, and orders that no one can serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from routing.geo import Position
+
+
+class StopAction(StrEnum):
+    """What happens where a leg ends."""
+
+    DROP = "drop"
+    HOME = "home"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Movement to one site and what is done there.
+
+    ``path`` runs from the start of the leg to its end, both included: for a drone, points in AMSL at
+    flight altitude from above the start to above the destination (take-off and landing are implied);
+    for a robot, the nodes of the ground network, and ``nodes`` names them.
+    """
+
+    to_site: str
+    action: StopAction
+    order_ids: tuple[str, ...]
+    path: tuple[Position, ...]
+    nodes: tuple[str, ...]
+    depart: datetime
+    arrive: datetime
+    leave: datetime
+    distance_m: float
+    energy_wh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """From the home site out and back on one battery. ``legs[-1]`` is the way home."""
+
+    trip_id: str
+    legs: tuple[Leg, ...]
+
+    @property
+    def order_ids(self) -> tuple[str, ...]:
+        """Orders in the sequence in which they are dropped."""
+        return tuple(order for leg in self.legs for order in leg.order_ids)
+
+    @property
+    def depart(self) -> datetime:
+        """When the vehicle leaves its home site."""
+        return self.legs[0].depart
+
+    @property
+    def arrive(self) -> datetime:
+        """When it is back."""
+        return self.legs[-1].arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """All trips of one vehicle, in time order."""
+
+    vehicle_id: str
+    home_site: str
+    trips: tuple[Trip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """An order that the plan does not serve, and why, in words a dispatcher can use."""
+
+    order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer to a problem."""
+
+    routes: tuple[Route, ...]
+    unserved: tuple[Unserved, ...]
+    cost: float

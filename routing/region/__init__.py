@@ -1,0 +1,1 @@
+"""Operating areas: their frame, terrain, zones, ground network and sites."""

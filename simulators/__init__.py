@@ -1,0 +1,1 @@
+"""Simulated vehicles, each a program of its own that speaks only its protocol."""

@@ -1,0 +1,1 @@
+"""Samples and time: what vehicles say, kept and handed out."""
