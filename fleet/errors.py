@@ -31,3 +31,7 @@ class ConfigError(FleetError):
 
 class StartFailed(FleetError):
     """A part of the service did not start; the message names it and its log."""
+
+
+class SchemaError(FleetError):
+    """The database's schema and this code do not fit; the message names the migration and what to do."""

@@ -11,3 +11,7 @@ class BadInput(RoutingError):
 
 class NoPlan(RoutingError):
     """No plan could be made in the time or work allowed."""
+
+
+class NoWay(RoutingError):
+    """There is no way between two places under the rules; the message says which rule is in the way."""

@@ -71,10 +71,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """An order that the plan does not serve, and why, in words a dispatcher can use."""
+    """An order that the plan does not serve, and why, in words a dispatcher can use.
+
+    ``final``: nothing in this fleet and region can ever serve it, so that waiting would not help.
+    """
 
     order_id: str
     reason: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+ROBOT_SPEED_LIMIT_MPS = 6.0 / 3.6
+"""6 km/h: a remotely operated small vehicle must not be able to go faster (Japan, Road Traffic Act)."""
+
 
 class VehicleKind(StrEnum):
     """How a vehicle moves."""

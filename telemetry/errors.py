@@ -3,3 +3,11 @@
 
 class TelemetryError(Exception):
     """Base of all errors of this package."""
+
+
+class SpoolInUse(TelemetryError):
+    """Another process writes to this spool; give this one another name, or end the other."""
+
+
+class NotStorable(TelemetryError):
+    """A sample that the store cannot hold; the message names the field. Correct what made it."""

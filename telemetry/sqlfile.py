@@ -17,7 +17,8 @@ _NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\s*$", re.MULTILINE)
 def statements(package: str, filename: str) -> Mapping[str, LiteralString]:
     """Return the statements of a package's ``.sql`` file by name.
 
-    Raises ``TelemetryError`` when the file is not there, has text before the first name, or uses a name twice.
+    Raises ``TelemetryError`` when the file is not there, has text before the first name, or uses a name
+    twice.
     """
     try:
         text = (resources.files(package) / filename).read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,9 @@ class Zone:
 class Terrain:
     """Ground heights AMSL on a regular grid of the local frame.
 
-    ``heights_m`` has shape ``(rows, columns)``; row 0 is the southern edge, column 0 the western.
-    ``datum`` names the vertical datum of the heights.
+    ``heights_m`` has shape ``(rows, columns)``, at least 2 x 2; row 0 is the southern edge, column 0 the
+    western. ``datum`` names the vertical datum of the heights. Raises ``BadInput`` for a grid that is not
+    rectangular and finite.
     """
 
     west_m: float
@@ -77,10 +78,23 @@ class Terrain:
     step_m: float
     heights_m: tuple[tuple[float, ...], ...]
     datum: str
+    # The same heights as an array: a lookup must not convert the whole grid.
+    _grid: npt.NDArray[np.float64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len({len(row) for row in self.heights_m}) != 1:
+            raise BadInput("terrain: the rows of heights_m must all have the same length")
+        grid = np.array(self.heights_m, dtype=np.float64)
+        if min(grid.shape) < 2 or not np.isfinite(grid).all():
+            raise BadInput("terrain: heights_m must be at least 2 x 2 finite numbers")
+        if not (self.step_m > 0 and np.isfinite([self.west_m, self.south_m, self.step_m]).all()):
+            raise BadInput("terrain: west_m, south_m and step_m must be finite and step_m positive")
+        grid.setflags(write=False)
+        object.__setattr__(self, "_grid", grid)
 
     def height_m(self, east_m: npt.ArrayLike, north_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Bilinear ground height AMSL at local coordinates; clamped to the edge of the grid outside it."""
-        grid = np.asarray(self.heights_m, dtype=np.float64)
+        grid = self._grid
         rows, columns = grid.shape
         x = np.clip((np.asarray(east_m, dtype=np.float64) - self.west_m) / self.step_m, 0, columns - 1)
         y = np.clip((np.asarray(north_m, dtype=np.float64) - self.south_m) / self.step_m, 0, rows - 1)
@@ -94,7 +108,10 @@ class Terrain:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """An immutable operating area. ``region_id`` is also the VDA 5050 ``mapId``."""
+    """An immutable operating area. ``region_id`` is also the VDA 5050 ``mapId``.
+
+    Raises ``BadInput`` when an id is used twice or an edge or a site names a node that is not there.
+    """
 
     region_id: str
     name_ja: str
@@ -105,6 +122,22 @@ class Region:
     nodes: tuple[GroundNode, ...]
     edges: tuple[GroundEdge, ...]
     zones: tuple[Zone, ...]
+
+    def __post_init__(self) -> None:
+        nodes = {node.node_id for node in self.nodes}
+        for kind, total, distinct in (
+            ("site", len(self.sites), len({site.site_id for site in self.sites})),
+            ("node", len(self.nodes), len(nodes)),
+            ("zone", len(self.zones), len({zone.zone_id for zone in self.zones})),
+        ):
+            if total != distinct:
+                raise BadInput(f"region {self.region_id!r}: a {kind} id is used twice")
+        for edge in self.edges:
+            if edge.a not in nodes or edge.b not in nodes:
+                raise BadInput(f"region {self.region_id!r}: edge {edge.a}-{edge.b} names an unknown node")
+        for site in self.sites:
+            if site.node is not None and site.node not in nodes:
+                raise BadInput(f"region {self.region_id!r}: site {site.site_id} names an unknown node")
 
     @property
     def frame(self) -> LocalFrame:
@@ -126,7 +159,9 @@ class Region:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a bundle's ``region.json``."""
-        return asdict(self)
+        data = asdict(self)
+        del data["terrain"]["_grid"]
+        return data
 
     def content_hash(self) -> str:
         """SHA-256 of the canonical JSON: equal regions have equal hashes."""

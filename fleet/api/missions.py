@@ -1,0 +1,72 @@
+"""Missions over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from fleet import missions
+from fleet.api.context import Ctx, Signed
+
+router = APIRouter(prefix="/api/missions")
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    trip = row.pop("trip")
+    steps = trip["mission"]["steps"]
+    path = [[s["position"]["lat"], s["position"]["lon"], s["position"]["alt_amsl_m"]] for s in steps]
+    return {**row, "steps": len(steps), "path": path, "stops": trip["stops"]}
+
+
+@router.get("")
+async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Return missions with their orders, newest first."""
+    user.require("viewer")
+    async with ctx.database.transaction() as conn:
+        rows = await missions.listing(conn, region_id=await ctx.region_id(conn))
+    return {"missions": [_shown(row) for row in rows]}
+
+
+@router.get("/{mission_id}")
+async def one(mission_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Return a mission with its history."""
+    user.require("viewer")
+    async with ctx.database.transaction() as conn:
+        row = await missions.get(conn, mission_id)
+        carried = await missions.carried(conn, mission_id)
+        events = await missions.events(conn, mission_id)
+    return {**_shown(row), "orders": carried, "events": events}
+
+
+@router.post("/{mission_id}/load", status_code=204)
+async def load(mission_id: str, ctx: Ctx, user: Signed) -> None:
+    """Ground crew: loaded, battery fitted, pad clear."""
+    user.require("ground_crew")
+    async with ctx.database.transaction() as conn:
+        await missions.load(conn, mission_id, at=ctx.clock.now(), actor=user.user_id)
+
+
+@router.post("/{mission_id}/accept", status_code=204)
+async def accept(mission_id: str, ctx: Ctx, user: Signed) -> None:
+    """Pilot: accept the launch."""
+    user.require("pilot")
+    async with ctx.database.transaction() as conn:
+        await missions.accept(conn, mission_id, at=ctx.clock.now(), actor=user.user_id)
+
+
+@router.post("/{mission_id}/unload")
+async def unload(mission_id: str, ctx: Ctx, user: Signed) -> dict[str, list[str]]:
+    """Ground crew: undelivered parcels are back on the shelf."""
+    user.require("ground_crew")
+    async with ctx.database.transaction() as conn:
+        back = await missions.unload(conn, mission_id, at=ctx.clock.now(), actor=user.user_id)
+    return {"orders": back}
+
+
+@router.post("/{mission_id}/cancel", status_code=204)
+async def cancel(mission_id: str, ctx: Ctx, user: Signed) -> None:
+    """Dispatcher: give up a mission that has not started."""
+    user.require("dispatcher")
+    async with ctx.database.transaction() as conn:
+        await missions.cancel(conn, mission_id, at=ctx.clock.now(), actor=user.user_id)

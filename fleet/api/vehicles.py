@@ -1,0 +1,114 @@
+"""Vehicles and their telemetry over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from fleet import commands, regions, vehicles
+from fleet.api.context import Ctx, Signed
+from fleet.errors import BadRequest, NotFound
+from telemetry import history, store
+from telemetry.sample import Sample
+
+router = APIRouter(prefix="/api/vehicles")
+
+
+class VehicleIn(BaseModel):
+    """A vehicle to register."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vehicle_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    type_id: str = Field(max_length=64)
+    home_site: str = Field(max_length=64)
+    link: dict[str, Any]
+    simulated: bool
+    hardware_uid: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{1,36}$")
+
+
+class CommandIn(BaseModel):
+    """An instruction to a vehicle."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(max_length=32)
+    idempotency_key: str = Field(min_length=1, max_length=128)
+
+
+@router.get("")
+async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Return the registered vehicles with what is known of them now."""
+    user.require("viewer")
+    async with ctx.database.transaction() as conn:
+        rows = await vehicles.active(conn, region_id=await ctx.region_id(conn))
+    return {"vehicles": [{**row, "live": ctx.live.get(row["vehicle_id"])} for row in rows]}
+
+
+@router.post("", status_code=201)
+async def register(body: VehicleIn, ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Register a vehicle."""
+    user.require("administrator")
+    async with ctx.database.transaction() as conn:
+        region_id = await ctx.region_id(conn)
+        (await regions.load(conn, region_id)).site(body.home_site)
+        new = vehicles.NewVehicle(**body.model_dump())
+        return await vehicles.register(conn, new, region_id=region_id, at=ctx.clock.now(), actor=user.user_id)
+
+
+@router.get("/{vehicle_id}/sample")
+async def latest_sample(vehicle_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Return the newest stored sample."""
+    user.require("viewer")
+    async with ctx.database.transaction() as conn:
+        await vehicles.get(conn, vehicle_id)
+        found = await store.latest(conn, [vehicle_id])
+    if not found:
+        raise NotFound(f"no sample of {vehicle_id} is stored yet")
+    return asdict(found[0])
+
+
+@router.get("/{vehicle_id}/track")
+async def track(
+    vehicle_id: str,
+    ctx: Ctx,
+    user: Signed,
+    start: AwareDatetime,
+    end: AwareDatetime,
+    max_points: int = 500,
+) -> dict[str, Any]:
+    """Return where a vehicle was, thinned to ``max_points``."""
+    user.require("viewer")
+    if not 2 <= max_points <= 10_000:
+        raise BadRequest("max_points: 2 to 10000 are allowed")
+    if end <= start:
+        raise BadRequest("end: must be after start")
+    async with ctx.database.transaction() as conn:
+        await vehicles.get(conn, vehicle_id)
+        points = await history.track(conn, vehicle_id, start, end, max_points)
+    return {"points": [_point(sample) for sample in points if sample.lat_e7 is not None]}
+
+
+def _point(sample: Sample) -> list[Any]:
+    scaled = ((sample.lat_e7, 1e7), (sample.lon_e7, 1e7), (sample.alt_amsl_cm, 100), (sample.battery_pct_x10, 10))
+    return [sample.t, *(None if value is None else value / scale for value, scale in scaled)]
+
+
+@router.post("/{vehicle_id}/commands", status_code=202)
+async def command(vehicle_id: str, body: CommandIn, ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Give a command: hold is sent at once, the others wait for their confirmation."""
+    user.require("pilot")
+    async with ctx.database.transaction() as conn:
+        row = await commands.issue(
+            conn,
+            vehicle_id=vehicle_id,
+            kind=body.kind,
+            key=body.idempotency_key,
+            issuer=user.user_id,
+            at=ctx.clock.now(),
+            speed=ctx.clock.speed,
+        )
+    return commands.shown(row)

@@ -1,0 +1,32 @@
+"""What has changed in the database, told by the database itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+_LOG = structlog.get_logger()
+RETRY_S = 0.5
+
+
+async def listen(dsn: str, on_change: Callable[[str], None]) -> None:
+    """Call ``on_change`` with the table's name after each change; for ever, across restarts of the database.
+
+    After a reconnect it calls ``on_change("*")``, since changes may have been missed meanwhile.
+    """
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5) as conn:
+                await conn.execute("LISTEN todoke_changed")
+                on_change("*")
+                # The time-out makes a silently dead connection show.
+                while True:
+                    async for notification in conn.notifies(timeout=15.0):
+                        on_change(notification.payload)
+                    await conn.execute("SELECT 1")
+        except (psycopg.Error, OSError) as error:
+            _LOG.warning("database is away; listening again", error=str(error).strip())
+            await asyncio.sleep(RETRY_S)

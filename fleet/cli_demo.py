@@ -1,0 +1,189 @@
+"""``todoke demo``: a scripted day on the real service, with a live console or headless with a report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fleet import missions, orders, report
+from fleet.config import Settings, load
+from fleet.db.database import Connection, Database
+from fleet.errors import ConfigError, FleetError
+from fleet.places import free_port, port_is_free
+from fleet.scenarios import proof
+from fleet.scenarios.day import Day, DayPlan, begin, sign_in_link, wait_until_over
+from fleet.supervisor import Supervisor
+from routing.region.sample import sample_region
+
+KEPT_DEMOS = 3
+DEFAULT_SPEED = 5.0
+EXIT_UNFINISHED = 1
+
+_out = Console(highlight=False)
+
+
+def demo(
+    headless: Annotated[bool, typer.Option(help="End by itself when the day is over.")] = False,
+    speed: Annotated[float, typer.Option(min=0.1, max=100, help="How many times faster than real.")] = DEFAULT_SPEED,
+    drones: Annotated[int, typer.Option(min=0, max=1, help="Drones.")] = 1,
+    robots: Annotated[int, typer.Option(min=0, max=1, help="Delivery robots.")] = 1,
+    order_count: Annotated[int, typer.Option("--orders", min=1, max=30, help="Orders of the day.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the region, the orders and all noise.")] = 1,
+    px4: Annotated[
+        Path | None, typer.Option("--px4", "--px4-dir", help="PX4 SITL build (bin/px4, etc/) that flies the drones.")
+    ] = None,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write the day's report here (JSON).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the console; 8600 or a free one by default.")] = None,
+    home: Annotated[Path | None, typer.Option("--home", help="Folder under which the demo keeps its data.")] = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Wall seconds after which a headless day fails.")] = 900,
+) -> None:
+    """Run a village morning: simulated vehicles, scripted staff, the real service."""
+    if px4 is not None and not (px4 / "bin" / "px4").is_file():
+        raise ConfigError(f"--px4: {px4} has no bin/px4; name the folder of a PX4 SITL build")
+    if report_file is not None and not report_file.absolute().parent.is_dir():
+        raise ConfigError(f"--report: the folder of {report_file} does not exist")
+    settings = _settings(home, speed=speed, port=port)
+    plan = DayPlan(drones, robots, order_count, seed, px4.absolute() if px4 else None)
+    code = asyncio.run(_run(settings, plan, headless=headless, report_file=report_file, timeout_s=timeout_s))
+    raise typer.Exit(code)
+
+
+def _settings(home: Path | None, *, speed: float, port: int | None) -> Settings:
+    """Return settings with a fresh home for this demo; old demos are removed but for the newest."""
+    base = load({"home": home}).home / "demo"
+    base.mkdir(parents=True, exist_ok=True)
+    for old in sorted(base.glob("20*"))[: -KEPT_DEMOS + 1 or None]:
+        shutil.rmtree(old, ignore_errors=True)
+    fresh = base / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
+    if port is None:
+        port = 8600 if port_is_free("127.0.0.1", 8600) else free_port("127.0.0.1")
+    given = {"home": fresh, "speed": speed, "api_port": port, "api_host": "127.0.0.1"}
+    # The demo is whole in itself: it never uses a database or broker that other settings name.
+    return load(given | {"database_url": "", "broker_url": "", "allow_real": False, "log_level": "warning"})
+
+
+async def _run(settings: Settings, plan: DayPlan, *, headless: bool, report_file: Path | None, timeout_s: float) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def end() -> None:
+        stop.set()
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
+    began = time.monotonic()
+    try:
+        async with _day(settings, plan) as day:
+            _out.print(f"Console  [bold]{day.runtime.api_url}[/bold]")
+            _out.print(f"Sign in  {await sign_in_link(day.runtime, 'demo')}   (once, as a pilot)", soft_wrap=True)
+            _out.print(f"Data     {settings.home}", soft_wrap=True)
+            code = await _live_through(day, headless=headless, timeout_s=timeout_s)
+            result = await _result(day, wall_s=time.monotonic() - began)
+            _show(result)
+            if report_file is not None:
+                _write(report_file, result)
+            if not headless:
+                _out.print("The day is over. The console stays up; Ctrl-C ends it.")
+                await stop.wait()
+            return code
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        return 0 if not headless else 130
+
+
+@asynccontextmanager
+async def _day(settings: Settings, plan: DayPlan) -> AsyncIterator[Day]:
+    _out.print("Starting database, broker, api, planner and gateway ...")
+    async with Supervisor(settings) as service:
+        broker = service.broker
+        if broker is None:
+            raise FleetError("the demo needs its own broker")
+        region = sample_region(plan.seed)
+        async with begin(plan, region, service.runtime, add_robot_user=broker.add_user) as day:
+            yield day
+
+
+async def _live_through(day: Day, *, headless: bool, timeout_s: float) -> int:
+    """Let the day run to its end; return the exit code."""
+    seen: dict[str, str] = {}
+
+    async def tell(conn: Connection) -> None:
+        await _tell_news(conn, day, seen)
+
+    async with day.at_work():
+        try:
+            await wait_until_over(day, timeout_s=timeout_s if headless else 86_400, on_round=tell)
+        except FleetError as error:
+            _out.print(f"[red]{error}[/red]")
+            return EXIT_UNFINISHED
+    return 0
+
+
+async def _tell_news(conn: Connection, day: Day, seen: dict[str, str]) -> None:
+    """Print each order and mission whose state has changed."""
+    region_id = day.region.region_id
+    for row in await orders.listing(conn, region_id=region_id):
+        key = f"order {row['external_ref']}"
+        text = f"{row['state']}" + (f": {row['reason']}" if row["reason"] else "")
+        _tell(day, seen, key, text)
+    for row in reversed(await missions.listing(conn, region_id=region_id)):
+        text = f"{row['state']}" + (f": {row['reason']}" if row["reason"] else "")
+        _tell(day, seen, f"{row['vehicle_id']} {row['mission_id']}", text)
+
+
+def _tell(day: Day, seen: dict[str, str], key: str, text: str) -> None:
+    if seen.get(key) != text:
+        seen[key] = text
+        _out.print(f"[dim]{day.clock.now():%H:%M:%S}[/dim] {key:<24} {text}", soft_wrap=True)
+
+
+async def _result(day: Day, *, wall_s: float) -> dict[str, Any]:
+    """Return the report, with what the simulators' own logs say beside it."""
+    async with Database.open(day.runtime.dsn, max_size=1) as database, database.transaction() as conn:
+        found = await report.of_day(conn, region_id=day.region.region_id, clock=day.clock)
+        found["proof"] = await proof.hold_against_logs(conn, day.simulation.log_dir)
+    found["seconds"]["demo_wall"] = round(wall_s, 1)
+    return found
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    _out.print(f"Report   {path}", soft_wrap=True)
+
+
+def _show(result: dict[str, Any]) -> None:
+    table = Table("order", "state", "by", "evidence", "custody from shelf to door", title="The day")
+    for delivery in result["deliveries"]:
+        chain = " → ".join(step["holder"] for step in delivery["custody"])
+        row = (delivery["ref"], delivery["state"], delivery["mode"] or "", delivery["evidence"] or "", chain)
+        table.add_row(*row)
+    _out.print(table)
+    total, distance, seconds = result["orders"], result["distance_km"], result["seconds"]
+    _out.print(
+        f"{total['delivered']} of {total['total']} delivered, {total['on_time']} on time; "
+        f"drone {distance['drone']:.2f} km, robot {distance['robot']:.2f} km; "
+        f"{result['samples']['stored']} samples; {seconds['simulated'] or 0:.0f} s simulated "
+        f"in {seconds['demo_wall']:.0f} s"
+    )
+    checked = result["proof"]
+    with suppress(KeyError):
+        _out.print(
+            f"Held against the simulators' logs: {checked['released']} released, {checked['delivered']} recorded, "
+            f"{len(checked['differences'])} differences; {checked['samples_lost']} samples lost"
+        )

@@ -1,0 +1,107 @@
+/** Gives commands: hold at one touch, the others proposed first and confirmed within their time. */
+
+import { ApiProblem, api, newKey } from './api';
+import { clock } from './clock.svelte';
+import { i18n, t, term } from './i18n.svelte';
+import { inWords, notices } from './notices.svelte';
+import { app } from './state.svelte';
+import type { Command, CommandKind } from './types';
+import { COMMANDS } from './words';
+
+/** A hold that got no answer is sent again with the same key: the service takes it once. */
+const HOLD_ATTEMPTS = 3;
+const COMMAND_TIMEOUT_MS = 4000;
+
+export interface Proposal {
+  command: Command;
+  sending: boolean;
+}
+
+class CommandDesk {
+  /** What waits for a confirmation, by vehicle: one at a time each. */
+  proposals = $state<Record<string, Proposal>>({});
+  /** What is being asked or sent now, by vehicle. */
+  busy = $state<Record<string, CommandKind>>({});
+  /** Why the last touch did not work, by vehicle; stays until the next. */
+  problems = $state<Record<string, string>>({});
+
+  async hold(vehicleId: string): Promise<void> {
+    // A second touch while the first is on its way must not be lost if the first never arrives: it is
+    // its own command, and holding twice does no harm.
+    delete this.problems[vehicleId];
+    delete this.proposals[vehicleId];
+    this.busy[vehicleId] = 'hold';
+    const key = newKey();
+    try {
+      await this.#untilAnswered(() => api.command(vehicleId, 'hold', key, COMMAND_TIMEOUT_MS));
+    } catch (error) {
+      this.problems[vehicleId] = `${t('holdNotSent')}: ${inWords(error)}`;
+      notices.error(`${vehicleId}: ${t('holdNotSent')}`, error);
+    } finally {
+      delete this.busy[vehicleId];
+      app.refresh('commands');
+    }
+  }
+
+  async propose(vehicleId: string, kind: CommandKind): Promise<void> {
+    delete this.problems[vehicleId];
+    this.busy[vehicleId] = kind;
+    try {
+      const command = await api.command(vehicleId, kind, newKey(), COMMAND_TIMEOUT_MS);
+      if (this.busy[vehicleId] !== kind) return; // A hold overtook it: it is left to expire.
+      if (command.state === 'proposed') this.proposals[vehicleId] = { command, sending: false };
+    } catch (error) {
+      this.problems[vehicleId] = `${term(COMMANDS, kind)}: ${inWords(error)}`;
+    } finally {
+      if (this.busy[vehicleId] === kind) delete this.busy[vehicleId];
+      app.refresh('commands');
+    }
+  }
+
+  async confirm(vehicleId: string): Promise<void> {
+    const proposal = this.proposals[vehicleId];
+    if (!proposal || proposal.sending) return;
+    const { command } = proposal;
+    proposal.sending = true;
+    try {
+      await api.confirmCommand(command.command_id, COMMAND_TIMEOUT_MS);
+    } catch (error) {
+      this.problems[vehicleId] = `${term(COMMANDS, command.kind)}: ${inWords(error)}`;
+    } finally {
+      this.drop(vehicleId, command.command_id);
+      app.refresh('commands');
+    }
+  }
+
+  /** Forgets a proposal; the service lets it expire and sends nothing. */
+  drop(vehicleId: string, commandId: string): void {
+    if (this.proposals[vehicleId]?.command.command_id === commandId) delete this.proposals[vehicleId];
+  }
+
+  /** Call with the tick: proposals whose time has run out go away, and say so. */
+  expire(): void {
+    for (const [vehicleId, { command, sending }] of Object.entries(this.proposals)) {
+      if (sending || clock.wallSecondsUntil(command.expires_at) > 0) continue;
+      this.drop(vehicleId, command.command_id);
+      this.problems[vehicleId] = t('proposalExpired', { kind: term(COMMANDS, command.kind) });
+    }
+  }
+
+  description(command: Command): string {
+    const text = i18n.language === 'ja' ? command.description_ja : command.description_en;
+    return text ?? term(COMMANDS, command.kind);
+  }
+
+  async #untilAnswered(send: () => Promise<Command>): Promise<Command> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await send();
+      } catch (error) {
+        const passing = error instanceof ApiProblem && error.passing;
+        if (!passing || attempt >= HOLD_ATTEMPTS) throw error;
+      }
+    }
+  }
+}
+
+export const desk = new CommandDesk();

@@ -1,0 +1,229 @@
+/** What the console knows: who is signed in, the region, and the service's lists, kept fresh. */
+
+import { ApiProblem, api, whenSignedOut } from './api';
+import { clock } from './clock.svelte';
+import { t } from './i18n.svelte';
+import { Live } from './live.svelte';
+import { notices } from './notices.svelte';
+import { mayDo, type Action } from './permissions';
+import { Refresher } from './refresher';
+import { Trails, TRAIL_MS } from './trails';
+import type {
+  Command, Me, Mission, Order, PlanRun, Region, Site, Topic, User, Vehicle, VehicleLive,
+} from './types';
+
+// Notifications can be lost with a connection; the lists are read again this often whatever happens.
+const POLL_MS = 30_000;
+const TRACK_POINTS = 200;
+
+export type Section = 'map' | 'vehicles' | 'orders' | 'missions' | 'plan';
+
+class ConsoleState {
+  phase = $state<'loading' | 'signed-out' | 'unreachable' | 'signed-in'>('loading');
+  /** Why the person is asked to sign in again, if there is a reason. */
+  signInReason = $state<string | null>(null);
+  user = $state.raw<User | null>(null);
+  version = $state('');
+  region = $state.raw<Region | null>(null);
+
+  vehicles = $state.raw<Vehicle[]>([]);
+  /** The latest live state by vehicle. */
+  live = $state.raw<Readonly<Record<string, VehicleLive>>>({});
+  orders = $state.raw<Order[] | null>(null);
+  missions = $state.raw<Mission[] | null>(null);
+  plans = $state.raw<PlanRun[] | null>(null);
+  commands = $state.raw<Command[]>([]);
+  readonly trails = new Trails();
+
+  section = $state<Section>('orders');
+  selectedVehicle = $state<string | null>(null);
+  openOrder = $state<string | null>(null);
+  /** The plan whose paths the map shows. */
+  shownPlan = $state<string | null>(null);
+  /** Raised to ask the map to go to the selected vehicle. */
+  lookAt = $state(0);
+
+  readonly connection = new Live({
+    snapshot: (at, vehicles) => this.#hearSnapshot(at, vehicles),
+    changed: (topics) => topics.forEach((topic) => this.#refreshers[topic]?.want()),
+    opened: () => this.refreshAll(),
+    lost: () => void this.#checkSession(),
+  });
+  #pollTimer = 0;
+  #refreshers: Record<Topic, Refresher> = {
+    orders: this.#refresher(async () => void (this.orders = await api.orders())),
+    missions: this.#refresher(async () => void (this.missions = await api.missions())),
+    plans: this.#refresher(async () => void (this.plans = await api.plans())),
+    commands: this.#refresher(async () => void (this.commands = await api.commands())),
+    vehicles: this.#refresher(async () => this.#takeVehicles(await api.vehicles())),
+  };
+
+  sitesById = $derived(new Map<string, Site>(this.region?.sites.map((site) => [site.site_id, site])));
+  ordersById = $derived(new Map<string, Order>(this.orders?.map((order) => [order.order_id, order])));
+  missionsById = $derived(new Map<string, Mission>(this.missions?.map((m) => [m.mission_id, m])));
+  commandsByVehicle = $derived(byVehicle(this.commands));
+
+  constructor() {
+    whenSignedOut(() => this.phase === 'signed-in' && this.#leave(t('sessionEnded')));
+  }
+
+  may(action: Action): boolean {
+    return mayDo(this.user?.role, action);
+  }
+
+  /** Called once, and again when a one-time link is opened in the same tab. */
+  async begin(): Promise<void> {
+    const token = takeSignInToken();
+    let refused: string | null = null;
+    if (token) {
+      try {
+        await api.signInByLink(token);
+      } catch (error) {
+        const answered = error instanceof ApiProblem && error.status === 401;
+        refused = answered ? t('linkRefused') : t('noAnswer');
+      }
+    }
+    await this.enter(refused);
+  }
+
+  /** Reads who is signed in and opens the console; without a session shows the sign-in form. */
+  async enter(reason: string | null = null): Promise<void> {
+    try {
+      const [me, region] = await Promise.all([api.me(), api.region().catch(() => null)]);
+      this.#arrive(me, region ?? (await api.region()));
+    } catch (error) {
+      const answered = error instanceof ApiProblem && error.status === 401;
+      this.signInReason = reason;
+      this.phase = answered ? 'signed-out' : 'unreachable';
+    }
+  }
+
+  async signOut(): Promise<void> {
+    try {
+      await api.signOut();
+      this.#leave(null);
+    } catch (error) {
+      notices.error(t('signOut'), error);
+    }
+  }
+
+  refreshAll(): void {
+    Object.values(this.#refreshers).forEach((refresher) => refresher.want());
+  }
+
+  refresh(...topics: Topic[]): void {
+    topics.forEach((topic) => this.#refreshers[topic].want());
+  }
+
+  /** An order's own number, as people know it. */
+  refOf(orderId: string): string {
+    return this.ordersById.get(orderId)?.external_ref ?? orderId;
+  }
+
+  select(vehicleId: string | null, options: { look?: boolean } = {}): void {
+    this.selectedVehicle = vehicleId;
+    if (vehicleId !== null && options.look) this.lookAt += 1;
+  }
+
+  #arrive(me: Me, region: Region): void {
+    this.user = me.user;
+    this.version = me.version;
+    this.region = region;
+    clock.set(me.clock);
+    this.section = me.user.role === 'ground_crew' ? 'missions' : 'orders';
+    this.signInReason = null;
+    this.phase = 'signed-in';
+    Object.values(this.#refreshers).forEach((refresher) => refresher.start());
+    window.clearInterval(this.#pollTimer);
+    this.#pollTimer = window.setInterval(() => this.refreshAll(), POLL_MS);
+    this.connection.start();
+  }
+
+  #leave(reason: string | null): void {
+    this.connection.stop();
+    window.clearInterval(this.#pollTimer);
+    Object.values(this.#refreshers).forEach((refresher) => refresher.stop());
+    this.trails.clear();
+    this.user = null;
+    this.vehicles = this.commands = [];
+    this.live = {};
+    this.orders = this.missions = this.plans = null;
+    this.selectedVehicle = this.openOrder = this.shownPlan = null;
+    this.signInReason = reason;
+    this.phase = 'signed-out';
+  }
+
+  #hearSnapshot(at: string, vehicles: VehicleLive[]): void {
+    clock.hear(at);
+    const live = { ...this.live };
+    for (const vehicle of vehicles) {
+      live[vehicle.vehicle_id] = vehicle;
+      this.trails.add(vehicle);
+    }
+    this.live = live;
+    if (vehicles.some((v) => !this.vehicles.some((known) => known.vehicle_id === v.vehicle_id))) {
+      this.#refreshers.vehicles.want(3000);
+    }
+  }
+
+  #takeVehicles(vehicles: Vehicle[]): void {
+    const known = new Set(this.vehicles.map((v) => v.vehicle_id));
+    const live = { ...this.live };
+    for (const vehicle of vehicles) {
+      if (vehicle.live && !live[vehicle.vehicle_id]) live[vehicle.vehicle_id] = vehicle.live;
+      if (!known.has(vehicle.vehicle_id)) void this.#loadTrack(vehicle.vehicle_id);
+    }
+    this.live = live;
+    this.vehicles = vehicles.toSorted(byVehicleId);
+  }
+
+  async #loadTrack(vehicleId: string): Promise<void> {
+    const now = clock.nowMs;
+    try {
+      const track = await api.track(vehicleId, new Date(now - TRAIL_MS), new Date(now), TRACK_POINTS);
+      this.trails.addTrack(vehicleId, track);
+    } catch {
+      // The trail then begins with what is seen from now on: a missing decoration is no reason for alarm.
+    }
+  }
+
+  async #checkSession(): Promise<void> {
+    try {
+      clock.set((await api.me()).clock);
+    } catch (error) {
+      const over = error instanceof ApiProblem && error.status === 401;
+      if (over && this.phase === 'signed-in') this.#leave(t('sessionEnded'));
+    }
+  }
+
+  #refresher(fetchNow: () => Promise<void>): Refresher {
+    return new Refresher(fetchNow, (error) => {
+      if (this.phase === 'signed-in') notices.error(t('notRefreshed'), error);
+    });
+  }
+}
+
+const byVehicleId = (a: Vehicle, b: Vehicle): number =>
+  a.vehicle_id.localeCompare(b.vehicle_id, 'en', { numeric: true });
+
+function byVehicle(commands: Command[]): Map<string, Command[]> {
+  const groups = new Map<string, Command[]>();
+  for (const command of commands) {
+    groups.set(command.vehicle_id, [...(groups.get(command.vehicle_id) ?? []), command]);
+  }
+  return groups;
+}
+
+/** Takes the token of a one-time link out of the address, so that it is not kept or shared. */
+function takeSignInToken(): string | null {
+  const match = /^#sign-in=([^&]+)/.exec(location.hash);
+  if (!match?.[1]) return null;
+  history.replaceState(null, '', location.pathname + location.search);
+  try {
+    return decodeURIComponent(match[1]);
+  } catch {
+    return match[1];
+  }
+}
+
+export const app = new ConsoleState();

@@ -1,0 +1,269 @@
+/** Every label of the console, in both languages: an entry that lacks one does not compile. */
+
+import type {
+  Activity, CommandKind, CommandState, Evidence, HolderKind, MissionState, OrderState, PlanState, Role,
+  VehicleKind,
+} from './types';
+
+export type Language = 'ja' | 'en';
+export type Entry = Readonly<Record<Language, string>>;
+
+/** `{name}` is a place for a value; `t` asks for each one. */
+export const WORDS = {
+  appName: { ja: '届け Todoke', en: 'Todoke 届け' },
+  console: { ja: '運航コンソール', en: 'Operations console' },
+  language: { ja: '言語', en: 'Language' },
+  loading: { ja: '読み込み中…', en: 'Loading…' },
+  close: { ja: '閉じる', en: 'Close' },
+  back: { ja: 'やめる', en: 'Do not' },
+  tryAgain: { ja: 'もう一度', en: 'Try again' },
+  dismiss: { ja: '消す', en: 'Dismiss' },
+
+  signInTitle: { ja: 'サインイン', en: 'Sign in' },
+  userId: { ja: 'ユーザーID', en: 'User ID' },
+  password: { ja: 'パスワード', en: 'Password' },
+  signInButton: { ja: 'サインイン', en: 'Sign in' },
+  signingIn: { ja: 'サインイン中…', en: 'Signing in…' },
+  signOut: { ja: 'サインアウト', en: 'Sign out' },
+  sessionEnded: { ja: 'セッションが終了しました。もう一度サインインしてください。', en: 'Your session has ended. Sign in again.' },
+  linkRefused: {
+    ja: 'このリンクは使用済みか期限切れです。新しいリンクを受け取るか、パスワードでサインインしてください。',
+    en: 'This link was used or has expired. Get a new one, or sign in with your password.',
+  },
+  wrongPassword: { ja: 'ユーザーIDかパスワードが違います。', en: 'The user ID or the password is wrong.' },
+  tooManyTries: { ja: '試行回数が多すぎます。しばらく待ってください。', en: 'Too many attempts. Wait a while.' },
+  linkHint: {
+    ja: '一回限りのリンクを受け取った方は、そのリンクを開くだけでサインインできます。',
+    en: 'If you were given a one-time link, opening it is enough to sign in.',
+  },
+
+  noAnswer: { ja: 'サービスに接続できません。通信を確認してください。', en: 'The service cannot be reached. Check the connection.' },
+  timedOut: { ja: '時間内に応答がありませんでした。', en: 'There was no answer in time.' },
+  notAllowed: { ja: 'この操作の権限がありません。', en: 'You may not do this.' },
+  serverFault: { ja: 'サービスで問題が起きました（{status}）。', en: 'The service has a problem ({status}).' },
+  notRefreshed: { ja: '最新の情報を取得できません', en: 'The latest data could not be fetched' },
+
+  liveOk: { ja: 'ライブ', en: 'Live' },
+  liveConnecting: { ja: '接続中…', en: 'Connecting…' },
+  liveDeadSince: { ja: '{time} からライブ情報が届いていません', en: 'No live data since {time}' },
+  liveNever: { ja: 'ライブ情報がまだ届いていません', en: 'No live data yet' },
+  liveDeadHint: {
+    ja: '表示中の位置と状態は古い情報です。機体は自律動作を続けています。',
+    en: 'Positions and states shown are old. Vehicles carry on by themselves.',
+  },
+  retryIn: { ja: '{n} 秒後に再接続', en: 'Reconnecting in {n} s' },
+  retrying: { ja: '再接続中…', en: 'Reconnecting…' },
+  waitingForData: { ja: '接続済み・データ待ち', en: 'Connected, waiting for data' },
+  reconnectNow: { ja: '今すぐ再接続', en: 'Reconnect now' },
+  simulatedClock: { ja: '模擬 ×{speed}', en: 'Simulated ×{speed}' },
+  simulatedClockLong: { ja: '模擬時刻（{speed} 倍速）で動作中', en: 'Running on a simulated clock, {speed} times real time' },
+  time: { ja: '時刻', en: 'Time' },
+
+  map: { ja: '地図', en: 'Map' },
+  vehicles: { ja: '機体', en: 'Vehicles' },
+  orders: { ja: '注文', en: 'Orders' },
+  missions: { ja: '運航', en: 'Missions' },
+  plan: { ja: '計画', en: 'Plan' },
+  sections: { ja: '表示切替', en: 'Sections' },
+
+  mapOf: { ja: '{region}の地図', en: 'Map of {region}' },
+  wholeRegion: { ja: '全域を表示', en: 'Whole region' },
+  zoomIn: { ja: '拡大', en: 'Zoom in' },
+  zoomOut: { ja: '縮小', en: 'Zoom out' },
+  legend: { ja: '凡例', en: 'Legend' },
+  legendCurrent: { ja: '実施中の運航', en: 'Mission under way' },
+  legendPlanned: { ja: '予定の経路', en: 'Planned path' },
+  legendProposed: { ja: '承認待ちの計画', en: 'Proposed plan' },
+  legendTrail: { ja: '航跡（10分）', en: 'Trail (10 min)' },
+  legendZone: { ja: '飛行禁止区域', en: 'No-fly zone' },
+  noMap: {
+    ja: 'この端末では地図を表示できません（WebGL 2 が必要です）。機体の一覧と操作は使えます。',
+    en: 'This device cannot draw the map (it needs WebGL 2). The vehicle list and its controls work.',
+  },
+  showOnMap: { ja: '{id} を地図で表示', en: 'Show {id} on the map' },
+
+  noVehicles: { ja: '登録された機体はありません。', en: 'No vehicle is registered.' },
+  simulated: { ja: '模擬', en: 'Simulated' },
+  connected: { ja: '接続中', en: 'Connected' },
+  silentFor: { ja: '応答なし {time}', en: 'Silent for {time}' },
+  neverHeard: { ja: '応答なし（未受信）', en: 'Never heard' },
+  oldData: { ja: '古い情報', en: 'Old data' },
+  battery: { ja: '電池', en: 'Battery' },
+  altitudeHome: { ja: '高度（離陸点から）', en: 'Height above home' },
+  speed: { ja: '速度', en: 'Speed' },
+  heading: { ja: '方位', en: 'Heading' },
+  noMission: { ja: '運航なし', en: 'No mission' },
+  stepOf: { ja: '工程 {step}/{steps}', en: 'Step {step} of {steps}' },
+  faults: { ja: '異常の報告', en: 'Faults reported' },
+
+  holdVehicle: { ja: '{id} を一時停止', en: 'Hold {id}' },
+  whatWillHappen: { ja: '{id}：{kind} — 実行前の確認', en: '{id}: {kind} — before it is sent' },
+  confirmKind: { ja: '{kind}を実行', en: 'Confirm: {kind}' },
+  expiresIn: { ja: '残り {n} 秒', en: '{n} s left' },
+  expiresInLong: { ja: '{n} 秒後に無効になります。何も送信されていません。', en: 'Expires in {n} s. Nothing has been sent.' },
+  proposalExpired: { ja: '{kind}は時間切れです。何も送信されていません。', en: '{kind} expired. Nothing was sent.' },
+  asking: { ja: '確認中…', en: 'Asking…' },
+  sending: { ja: '送信中…', en: 'Sending…' },
+  holdNotSent: { ja: '一時停止を送信できませんでした', en: 'Hold was NOT sent' },
+  commandLog: { ja: '指令の記録', en: 'Commands' },
+  by: { ja: '{who}', en: 'by {who}' },
+
+  noOrders: { ja: '注文はありません。', en: 'There are no orders.' },
+  openOrders: { ja: '対応中', en: 'Open' },
+  doneOrders: { ja: '終了', en: 'Closed' },
+  allOrders: { ja: 'すべて', en: 'All' },
+  filterOrders: { ja: '注文の絞り込み', en: 'Filter orders' },
+  importOrders: { ja: 'CSV取込', en: 'Import CSV' },
+  imported: { ja: '{n} 件を取り込みました（既存 {already} 件）。', en: '{n} orders imported ({already} were known).' },
+  importRefused: { ja: 'ファイルを取り込めません。何も変更していません。', en: 'The file was refused. Nothing was changed.' },
+  eta: { ja: '到着予定', en: 'ETA' },
+  order: { ja: '注文', en: 'Order' },
+  recipient: { ja: '受取人', en: 'Recipient' },
+  goods: { ja: '品物', en: 'Goods' },
+  parcel: { ja: '荷物', en: 'Parcel' },
+  from: { ja: '集荷', en: 'From' },
+  to: { ja: '配達先', en: 'To' },
+  window: { ja: '希望時間帯', en: 'Time window' },
+  priority: { ja: '優先度', en: 'Priority' },
+  vehicle: { ja: '機体', en: 'Vehicle' },
+  reason: { ja: '理由', en: 'Reason' },
+  custody: { ja: '荷物の受け渡し（棚から玄関まで）', en: 'Custody, from shelf to door' },
+  noCustody: { ja: '記録はまだありません。', en: 'Nothing is recorded yet.' },
+  evidence: { ja: '根拠：{kind}', en: 'Evidence: {kind}' },
+  history: { ja: '経過', en: 'Events' },
+  cancelOrder: { ja: '注文を取消', en: 'Cancel order' },
+
+  noMissions: { ja: '運航はありません。計画を承認すると作られます。', en: 'There are no missions. Approving a plan makes them.' },
+  mission: { ja: '運航', en: 'Mission' },
+  departs: { ja: '出発', en: 'Depart' },
+  returns: { ja: '帰着', en: 'Back' },
+  startedAt: { ja: '開始', en: 'Started' },
+  endedAt: { ja: '終了', en: 'Ended' },
+  acceptedBy: { ja: '承認 {who}', en: 'Accepted by {who}' },
+  currentMissions: { ja: '進行中と予定', en: 'Current and planned' },
+  endedMissions: { ja: '終了した運航', en: 'Ended' },
+  load: { ja: '積込完了', en: 'Loaded' },
+  loadCheck: { ja: '次のすべてを確かめてください', en: 'Make sure of all of these' },
+  checkParcels: { ja: '荷物を積んだ', en: 'The parcels are loaded' },
+  checkBattery: { ja: '電池を装着した', en: 'The battery is fitted' },
+  checkPad: { ja: '発着場所に人や物がない', en: 'The pad is clear' },
+  accept: { ja: '出発承認', en: 'Accept launch' },
+  acceptCheck: {
+    ja: '{vehicle} の出発を {user} の名前で承認します。承認後、機体は自動で出発します。',
+    en: 'Accepts the launch of {vehicle} in the name of {user}. The vehicle then starts by itself.',
+  },
+  unload: { ja: '荷下ろし完了', en: 'Unloaded' },
+  unloadCheck: {
+    ja: '配達できなかった荷物（{n} 個）を棚に戻しましたか。',
+    en: 'Are the undelivered parcels ({n}) back on the shelf?',
+  },
+  cancelMission: { ja: '運航を取消', en: 'Cancel mission' },
+  cancelCheck: { ja: 'この運航を取り消します。注文は計画待ちに戻ります。', en: 'Cancels this mission. Its orders wait to be planned again.' },
+  working: { ja: '処理中…', en: 'Working…' },
+
+  makePlan: { ja: '計画作成', en: 'Make a plan' },
+  makePlanHint: { ja: '未計画の注文 {n} 件', en: '{n} orders wait to be planned' },
+  noPlans: { ja: '計画はまだありません。', en: 'There is no plan yet.' },
+  planning: { ja: '最適な経路を計算しています…', en: 'Looking for the best routes…' },
+  planBy: { ja: '{who} が {time} に作成', en: 'Asked for by {who} at {time}' },
+  decidedBy: { ja: '{who} が決定', en: 'Decided by {who}' },
+  approve: { ja: '承認', en: 'Approve' },
+  reject: { ja: '却下', en: 'Reject' },
+  served: { ja: '配達', en: 'Delivered' },
+  unserved: { ja: '対応不可', en: 'Not served' },
+  distance: { ja: '距離', en: 'Distance' },
+  energy: { ja: '電力量', en: 'Energy' },
+  unservedOrders: { ja: '対応できない注文', en: 'Orders that are not served' },
+  violations: { ja: '検証で見つかった違反', en: 'Violations found by the validator' },
+  trip: { ja: '第{n}便', en: 'Trip {n}' },
+  homeAgain: { ja: '帰着', en: 'Back home' },
+  earlierPlans: { ja: '以前の計画', en: 'Earlier plans' },
+} as const satisfies Record<string, Entry>;
+
+export type Word = keyof typeof WORDS;
+
+export const ROLES: Record<Role, Entry> = {
+  viewer: { ja: '閲覧者', en: 'Viewer' },
+  ground_crew: { ja: '地上係', en: 'Ground crew' },
+  dispatcher: { ja: '配車担当', en: 'Dispatcher' },
+  pilot: { ja: '遠隔操縦者', en: 'Remote pilot' },
+  administrator: { ja: '管理者', en: 'Administrator' },
+};
+
+export const VEHICLE_KINDS: Record<VehicleKind, Entry> = {
+  drone: { ja: 'ドローン', en: 'Drone' },
+  robot: { ja: '配送ロボット', en: 'Delivery robot' },
+};
+
+export const ACTIVITIES: Record<Activity, Entry> = {
+  unknown: { ja: '不明', en: 'Unknown' },
+  idle: { ja: '待機', en: 'Idle' },
+  takeoff: { ja: '離陸', en: 'Taking off' },
+  mission: { ja: '運航中', en: 'On mission' },
+  hold: { ja: '一時停止中', en: 'Holding' },
+  return: { ja: '帰還中', en: 'Returning' },
+  land: { ja: '着陸中', en: 'Landing' },
+  manual: { ja: '手動操縦', en: 'Manual' },
+  fault: { ja: '異常', en: 'Fault' },
+};
+
+export const ORDER_STATES: Record<OrderState, Entry> = {
+  received: { ja: '受付', en: 'Received' },
+  planned: { ja: '計画済み', en: 'Planned' },
+  loaded: { ja: '積込済み', en: 'Loaded' },
+  underway: { ja: '配送中', en: 'Under way' },
+  delivered: { ja: '配達完了', en: 'Delivered' },
+  failed: { ja: '配達不可', en: 'Failed' },
+  cancelled: { ja: '取消', en: 'Cancelled' },
+};
+
+export const MISSION_STATES: Record<MissionState, Entry> = {
+  planned: { ja: '積込待ち', en: 'To be loaded' },
+  loaded: { ja: '出発承認待ち', en: 'To be accepted' },
+  accepted: { ja: '出発承認済み', en: 'Launch accepted' },
+  starting: { ja: '始動中', en: 'Starting' },
+  underway: { ja: '運航中', en: 'Under way' },
+  held: { ja: '一時停止中', en: 'On hold' },
+  returning: { ja: '帰還中', en: 'Returning' },
+  completed: { ja: '完了', en: 'Completed' },
+  aborted: { ja: '中止', en: 'Aborted' },
+  failed: { ja: '失敗', en: 'Failed' },
+  cancelled: { ja: '取消', en: 'Cancelled' },
+};
+
+export const PLAN_STATES: Record<PlanState, Entry> = {
+  queued: { ja: '順番待ち', en: 'Queued' },
+  running: { ja: '計算中', en: 'Being computed' },
+  proposed: { ja: '承認待ち', en: 'To be approved' },
+  approved: { ja: '承認済み', en: 'Approved' },
+  rejected: { ja: '却下', en: 'Rejected' },
+  failed: { ja: '失敗', en: 'Failed' },
+};
+
+export const COMMANDS: Record<CommandKind, Entry> = {
+  hold: { ja: '一時停止', en: 'Hold' },
+  resume: { ja: '再開', en: 'Resume' },
+  return: { ja: '帰還', en: 'Return' },
+  land: { ja: '着陸', en: 'Land' },
+};
+
+export const COMMAND_STATES: Record<CommandState, Entry> = {
+  proposed: { ja: '確認待ち', en: 'To be confirmed' },
+  pending: { ja: '送信待ち', en: 'To be sent' },
+  sent: { ja: '送信済み', en: 'Sent' },
+  done: { ja: '実行済み', en: 'Done' },
+  failed: { ja: '失敗', en: 'Failed' },
+  expired: { ja: '期限切れ', en: 'Expired' },
+};
+
+export const HOLDERS: Record<HolderKind, Entry> = {
+  shelf: { ja: '棚', en: 'Shelf' },
+  vehicle: { ja: '機体', en: 'Vehicle' },
+  recipient: { ja: '受取人', en: 'Recipient' },
+};
+
+export const EVIDENCE: Record<Evidence, Entry> = {
+  sensor: { ja: '機体のセンサー', en: 'sensor' },
+  inferred: { ja: '進行状況からの推定', en: 'inferred from progress' },
+  person: { ja: '人の報告', en: 'a person' },
+};

@@ -1,0 +1,1 @@
+"""The service's SQL statements, a file for each noun."""

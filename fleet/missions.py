@@ -1,0 +1,296 @@
+"""Missions: the executable form of trips, and the states that a mission goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from fleet import audit, custody, orders, vehicles
+from fleet.db.database import Connection
+from fleet.errors import Conflict, NotFound
+from fleet.execution import compile_mission, mission_to_json
+from fleet.ids import new_id
+from hardware.mission import StepKind
+from hardware.profiles import load_profile
+from routing.geo import Position
+from routing.plan import Plan
+from routing.region.model import Region
+from telemetry.sqlfile import statements
+
+_SQL = statements("fleet.db.sql", "missions.sql")
+
+TRANSITIONS: Mapping[str, frozenset[str]] = {
+    "planned": frozenset({"loaded", "cancelled"}),
+    "loaded": frozenset({"accepted", "cancelled", "failed"}),
+    "accepted": frozenset({"starting", "loaded", "cancelled"}),
+    "starting": frozenset({"underway", "loaded", "failed", "returning", "held"}),
+    "underway": frozenset({"held", "returning", "completed", "aborted", "failed"}),
+    "held": frozenset({"underway", "returning", "completed", "aborted", "failed"}),
+    "returning": frozenset({"held", "underway", "completed", "aborted", "failed"}),
+    "completed": frozenset(),
+    "aborted": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+"""Which state may follow which. ``accepted`` goes back to ``loaded`` when a start is refused: going is
+deliberate, so a pilot accepts each attempt."""
+
+ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
+MOVING = frozenset({"starting", "underway", "held", "returning"})
+MAX_START_ATTEMPTS = 5
+
+
+async def create_from_plan(
+    conn: Connection, plan: Plan, *, run_id: str, region: Region, at: datetime, actor: str
+) -> list[str]:
+    """Turn an approved plan into missions and bind its orders to them; return the missions' ids."""
+    created = []
+    for route in plan.routes:
+        vehicle = await vehicles.get(conn, route.vehicle_id)
+        for ordinal, trip in enumerate(route.trips):
+            mission_id = new_id("m")
+            mission = compile_mission(mission_id, trip, load_profile(vehicle["type_id"]), region)
+            await conn.execute(
+                _SQL["insert"],
+                {
+                    "mission_id": mission_id,
+                    "region_id": region.region_id,
+                    "run_id": run_id,
+                    "vehicle_id": route.vehicle_id,
+                    "ordinal": ordinal,
+                    "trip": Jsonb({"mission": mission_to_json(mission), "stops": _stops(trip)}),
+                    "planned_depart": trip.depart,
+                    "planned_arrive": trip.arrive,
+                    "at": at,
+                },
+            )
+            await _log(conn, mission_id, None, "planned", at=at, cause=f"plan {run_id} approved by {actor}")
+            for step_index, step in enumerate(mission.steps):
+                for order_id in step.order_ids if step.kind is StepKind.RELEASE else ():
+                    values = {"mission_id": mission_id, "order_id": order_id, "step": step_index}
+                    await conn.execute(_SQL["insert_order"], values)
+                    await orders.move(conn, order_id, "planned", at=at, cause=f"on mission {mission_id}")
+            created.append(mission_id)
+    return created
+
+
+def _stops(trip: Any) -> list[dict[str, Any]]:
+    return [
+        {"to_site": leg.to_site, "order_ids": list(leg.order_ids), "arrive": leg.arrive, "leave": leg.leave}
+        for leg in trip.legs
+    ]
+
+
+async def get(conn: Connection, mission_id: str) -> dict[str, Any]:
+    """Return one mission; raises ``NotFound``."""
+    row = await (await conn.execute(_SQL["get"], {"mission_id": mission_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no mission {mission_id!r}")
+    return row
+
+
+async def listing(conn: Connection, *, region_id: str, limit: int = 500) -> list[dict[str, Any]]:
+    """Return missions with their orders, newest first."""
+    cursor = await conn.execute(_SQL["list_all"], {"region_id": region_id, "limit": limit})
+    return await cursor.fetchall()
+
+
+async def events(conn: Connection, mission_id: str) -> list[dict[str, Any]]:
+    """Return a mission's transitions, oldest first."""
+    return await (await conn.execute(_SQL["events"], {"mission_id": mission_id})).fetchall()
+
+
+async def active(conn: Connection, vehicle_id: str) -> dict[str, Any] | None:
+    """Return the mission that a vehicle is on, if any."""
+    return await (await conn.execute(_SQL["active"], {"vehicle_id": vehicle_id})).fetchone()
+
+
+async def next_accepted(conn: Connection, vehicle_id: str) -> dict[str, Any] | None:
+    """Return the next mission of a vehicle whose launch a pilot has accepted, if any."""
+    return await (await conn.execute(_SQL["next_accepted"], {"vehicle_id": vehicle_id})).fetchone()
+
+
+async def carried(conn: Connection, mission_id: str) -> list[dict[str, Any]]:
+    """Return a mission's orders: order_id, step of its release, open, state."""
+    return await (await conn.execute(_SQL["orders"], {"mission_id": mission_id})).fetchall()
+
+
+async def awaiting_unload(conn: Connection, *, region_id: str) -> list[dict[str, Any]]:
+    """Return ended missions whose vehicles still hold parcels."""
+    return await (await conn.execute(_SQL["awaiting_unload"], {"region_id": region_id})).fetchall()
+
+
+async def move(
+    conn: Connection,
+    mission_id: str,
+    to_state: str,
+    *,
+    at: datetime,
+    cause: str,
+    reason: str | None = None,
+    actor: str | None = None,
+) -> dict[str, Any]:
+    """Make a transition with its cause in one transaction; raises ``Conflict`` when it is not allowed.
+
+    Returns the row as it was before.
+    """
+    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no mission {mission_id!r}")
+    if to_state not in TRANSITIONS[row["state"]]:
+        raise Conflict(f"mission {mission_id} is {row['state']} and cannot become {to_state}")
+    values = {"mission_id": mission_id, "to_state": to_state, "at": at, "reason": reason, "actor": actor}
+    await conn.execute(_SQL["set_state"], values)
+    await _log(conn, mission_id, row["state"], to_state, at=at, cause=cause)
+    return row
+
+
+async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
+    """Ground crew: the parcels are in the vehicle, the battery is fitted, the pad is clear."""
+    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no mission {mission_id!r}")
+    values = {"vehicle_id": row["vehicle_id"], "planned_depart": row["planned_depart"]}
+    before = await (await conn.execute(_SQL["unfinished_before"], values)).fetchone()
+    if before is not None:
+        raise Conflict(f"{row['vehicle_id']} is not free: mission {before['mission_id']} is {before['state']}")
+    await move(conn, mission_id, "loaded", at=at, cause=f"loaded by {actor}")
+    for item in await carried(conn, mission_id):
+        await orders.move(conn, item["order_id"], "loaded", at=at, cause=f"loaded by {actor}")
+        await custody.hand_over(
+            conn,
+            item["order_id"],
+            to=custody.Holder("vehicle", row["vehicle_id"]),
+            at=at,
+            moved_by=actor,
+            evidence="person",
+            detail="loaded",
+            mission_id=mission_id,
+        )
+    await audit.record(conn, at=at, actor=actor, action="mission.load", subject=("mission", mission_id))
+
+
+async def accept(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
+    """Pilot: accepts the launch by name; the gateway starts it."""
+    await move(conn, mission_id, "accepted", at=at, cause=f"launch accepted by {actor}", actor=actor)
+    await audit.record(conn, at=at, actor=actor, action="mission.accept", subject=("mission", mission_id))
+
+
+async def cancel(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
+    """Dispatcher: gives up a mission that has not started; its orders go back to planning.
+
+    Parcels that are loaded already must be unloaded by the ground crew first.
+    """
+    row = await move(conn, mission_id, "cancelled", at=at, cause=f"cancelled by {actor}", reason="cancelled")
+    if row["state"] == "planned":
+        for item in await carried(conn, mission_id):
+            await _back_to_planning(conn, mission_id, item["order_id"], at=at, cause="mission cancelled")
+    await audit.record(conn, at=at, actor=actor, action="mission.cancel", subject=("mission", mission_id))
+
+
+async def unload(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> list[str]:
+    """Ground crew: what came back undelivered is on the shelf again; its orders go back to planning."""
+    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no mission {mission_id!r}")
+    if row["state"] not in ENDED:
+        raise Conflict(f"mission {mission_id} is {row['state']}; its parcels are on their way")
+    vehicle = await vehicles.get(conn, row["vehicle_id"])
+    back = [item["order_id"] for item in await carried(conn, mission_id) if item["open"]]
+    if not back:
+        raise Conflict(f"mission {mission_id} has no parcels left to unload")
+    for order_id in back:
+        await custody.hand_over(
+            conn,
+            order_id,
+            to=custody.Holder("shelf", vehicle["home_site"]),
+            at=at,
+            moved_by=actor,
+            evidence="person",
+            detail="came back undelivered, unloaded",
+            mission_id=mission_id,
+        )
+        await _back_to_planning(conn, mission_id, order_id, at=at, cause=f"unloaded by {actor}")
+    await audit.record(conn, at=at, actor=actor, action="mission.unload", subject=("mission", mission_id))
+    return back
+
+
+async def begin(conn: Connection, mission_id: str, *, at: datetime, cause: str) -> None:
+    """The vehicle has begun: the mission and its orders are under way."""
+    row = await move(conn, mission_id, "underway", at=at, cause=cause)
+    if row["state"] == "starting":
+        for item in await carried(conn, mission_id):
+            if item["state"] == "loaded":
+                await orders.move(conn, item["order_id"], "underway", at=at, cause=f"{mission_id} began")
+
+
+async def deliver(
+    conn: Connection,
+    mission_id: str,
+    *,
+    vehicle_id: str,
+    step: int,
+    to_site: str,
+    at: datetime,
+    evidence: str,
+    detail: str,
+    position: Position | None,
+) -> list[str]:
+    """Record what was released at a step, once however often it is told; return the orders delivered now."""
+    delivered = []
+    for item in await carried(conn, mission_id):
+        if item["step"] != step or not item["open"]:
+            continue
+        order_id = item["order_id"]
+        if item["state"] == "loaded":
+            # The start was not seen (the service was down), but the vehicle is past the drop.
+            await orders.move(conn, order_id, "underway", at=at, cause=f"{mission_id} began unseen")
+        handed_over = await custody.hand_over(
+            conn,
+            order_id,
+            to=custody.Holder("recipient", to_site),
+            at=at,
+            moved_by=vehicle_id,
+            evidence=evidence,
+            detail=detail,
+            mission_id=mission_id,
+            position=position,
+        )
+        if not handed_over:
+            continue
+        await orders.move(conn, order_id, "delivered", at=at, cause=f"released by {vehicle_id}: {detail}")
+        await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
+        delivered.append(order_id)
+    return delivered
+
+
+async def set_step(conn: Connection, mission_id: str, step: int) -> None:
+    """Write down how far the vehicle is."""
+    await conn.execute(_SQL["set_step"], {"mission_id": mission_id, "step": step})
+
+
+async def start_attempts(conn: Connection, mission_id: str) -> int:
+    """Return how often a start was tried."""
+    row = await (await conn.execute(_SQL["start_attempts"], {"mission_id": mission_id})).fetchone()
+    return int(row["attempts"]) if row else 0
+
+
+async def _back_to_planning(conn: Connection, mission_id: str, order_id: str, *, at: datetime, cause: str) -> None:
+    await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
+    await orders.move(conn, order_id, "received", at=at, cause=cause)
+
+
+async def _log(
+    conn: Connection, mission_id: str, from_state: str | None, to_state: str, *, at: datetime, cause: str
+) -> None:
+    values = {
+        "mission_id": mission_id,
+        "at": at,
+        "from_state": from_state,
+        "to_state": to_state,
+        "cause": cause,
+    }
+    await conn.execute(_SQL["insert_event"], values)

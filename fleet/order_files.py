@@ -1,0 +1,41 @@
+"""Orders from files: a CSV is taken whole or not at all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fleet import orders, regions
+from fleet.db.database import Connection
+from routing.formats.orders_csv import read_orders
+
+
+async def import_csv(conn: Connection, content: bytes, *, region_id: str, at: datetime, actor: str) -> tuple[int, int]:
+    """Take a CSV file of orders in; return how many were new and how many known.
+
+    Raises ``BadInput`` (with every bad row, column and reason) or ``Conflict``; nothing is taken then.
+    """
+    region = await regions.load(conn, region_id)
+    rows = read_orders(content, region, now=at)
+    new = [
+        orders.NewOrder(
+            external_ref=row.ref,
+            pickup_site=row.pickup,
+            dropoff_site=row.dropoff,
+            recipient=row.recipient,
+            goods=row.goods,
+            mass_kg=row.mass_kg,
+            volume_l=row.volume_l,
+            earliest=row.earliest,
+            latest=row.latest,
+            priority=row.priority,
+        )
+        for row in rows
+    ]
+    return await orders.receive_all(conn, new, region_id=region_id, at=at, actor=actor)
+
+
+async def check_sites(conn: Connection, region_id: str, *site_ids: str) -> None:
+    """Raise ``BadInput`` naming the known sites when one is not in the region."""
+    region = await regions.load(conn, region_id)
+    for site_id in site_ids:
+        region.site(site_id)

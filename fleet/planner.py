@@ -1,0 +1,112 @@
+"""The planner process: takes planning runs one by one and solves each in a child process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import structlog
+
+from fleet import planning
+from fleet.changes import listen
+from fleet.db.database import Database
+from fleet.dispatch import DATABASE_ERRORS
+from fleet.errors import FleetError
+from fleet.ids import new_id
+from fleet.runtime import Runtime
+from routing.formats.json import problem_hash, problem_to_json
+from routing.problem import Problem
+from telemetry.clock import Clock
+
+_LOG = structlog.get_logger()
+
+GRACE_S = 30.0
+"""Wall seconds beyond the time asked after which a solve is killed: start-up, model and validation."""
+MAX_ATTEMPTS = 3
+POLL_S = 2.0
+
+
+async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
+    """Run the planner until ``stop``; a run that was under way is taken up again by the next planner."""
+    holder = f"{runtime.name}/{new_id('life')}"
+    wake = asyncio.Event()
+    async with Database.open(runtime.dsn, max_size=3) as database, asyncio.TaskGroup() as group:
+        work = [
+            group.create_task(_work(database, clock, holder=holder, wake=wake)),
+            group.create_task(listen(runtime.dsn, lambda table: wake.set())),
+        ]
+        runtime.ready()
+        await stop.wait()
+        for task in work:
+            task.cancel()
+
+
+async def _work(database: Database, clock: Clock, *, holder: str, wake: asyncio.Event) -> None:
+    while True:
+        try:
+            async with database.transaction() as conn:
+                claimed = await planning.claim(conn, holder=holder)
+            if claimed is not None:
+                await _plan(database, clock, claimed, holder=holder)
+                continue
+        except DATABASE_ERRORS as error:
+            _LOG.warning("database is away; trying again", error=str(error).strip())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), POLL_S)
+        wake.clear()
+
+
+async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, holder: str) -> None:
+    run_id = run_row["run_id"]
+    result: dict[str, Any]
+    try:
+        if run_row["attempts"] > MAX_ATTEMPTS:
+            raise FleetError(f"the planner died {MAX_ATTEMPTS} times over this run")
+        async with database.transaction() as conn:
+            problem = await planning.build_problem(conn, run_row, at=clock.now())
+            await planning.record_problem(conn, run_id, problem_to_json(problem), problem_hash(problem))
+        result = await solve_in_child(problem, seconds=run_row["seconds"], seed=run_row["seed"])
+    except FleetError as error:
+        result = {"error": str(error)}
+    _LOG.info("planned", run=run_id, error=result.get("error"), violations=len(result.get("violations") or []))
+    async with database.transaction() as conn:
+        await planning.finish(
+            conn,
+            run_id,
+            holder=holder,
+            at=clock.now(),
+            plan=result.get("plan"),
+            violations=result.get("violations") or [],
+            error=result.get("error"),
+        )
+
+
+async def solve_in_child(problem: Problem, *, seconds: float, seed: int) -> dict[str, Any]:
+    """Solve and validate in a process that can be killed: OR-Tools holds the interpreter for a whole solve.
+
+    Returns ``{"plan", "violations"}`` or ``{"error"}``; raises ``FleetError`` when the child does not answer.
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "routing.worker",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    request = orjson.dumps({"problem": problem_to_json(problem), "seconds": seconds, "seed": seed})
+    try:
+        out, err = await asyncio.wait_for(child.communicate(request), seconds + GRACE_S)
+    except TimeoutError as error:
+        raise FleetError(f"the solve took longer than {seconds + GRACE_S:.0f} s and was stopped") from error
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    try:
+        result = orjson.loads(out)
+    except orjson.JSONDecodeError as error:
+        last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        raise FleetError(f"the solver ended with code {child.returncode}: {last[0][:500]}") from error
+    if not isinstance(result, dict) or not ({"plan", "error"} & set(result)):
+        raise FleetError("the solver gave an answer without a plan or an error")
+    return result

@@ -1,0 +1,177 @@
+"""Planning runs: a problem from what is waiting, a plan from the solver, a decision by a dispatcher."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from fleet import audit, missions, orders, regions, vehicles
+from fleet.db.database import Connection
+from fleet.errors import BadRequest, Conflict, NotFound
+from fleet.ids import new_id
+from hardware.profiles import load_profile
+from routing.formats.json import plan_from_json
+from routing.problem import FleetVehicle, OrderRequest, Problem
+from telemetry.sqlfile import statements
+
+_SQL = statements("fleet.db.sql", "planning.sql")
+_MISSIONS = statements("fleet.db.sql", "missions.sql")
+
+CLAIM_TTL_S = 60.0
+LEAD_TIME_S = 60.0
+"""Domain seconds between a plan and its first departure: approval, loading and acceptance take time."""
+MAX_SECONDS = 300.0
+
+
+async def request(
+    conn: Connection, *, region_id: str, at: datetime, actor: str, seconds: float = 5.0, seed: int = 1
+) -> dict[str, Any]:
+    """Queue a planning run. Raises ``Conflict`` while another one is open: two would plan the same orders."""
+    if not 0 < seconds <= MAX_SECONDS:
+        raise BadRequest(f"seconds: more than 0 and at most {MAX_SECONDS:.0f} are allowed, not {seconds}")
+    # Serialises requests of one region; released with the transaction.
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('planning:' || %s, 0))", [region_id])
+    other = await (await conn.execute(_SQL["open_run"], {"region_id": region_id})).fetchone()
+    if other is not None:
+        raise Conflict(f"planning run {other['run_id']} is open; decide on it first")
+    values = {
+        "run_id": new_id("p"),
+        "region_id": region_id,
+        "requested_by": actor,
+        "at": at,
+        "seconds": seconds,
+        "seed": seed,
+    }
+    row = await (await conn.execute(_SQL["insert"], values)).fetchone()
+    if row is None:
+        raise Conflict("the planning run was not recorded; try again")
+    await audit.record(conn, at=at, actor=actor, action="plan.request", subject=("plan", row["run_id"]))
+    return row
+
+
+async def get(conn: Connection, run_id: str) -> dict[str, Any]:
+    """Return one run; raises ``NotFound``."""
+    row = await (await conn.execute(_SQL["get"], {"run_id": run_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no planning run {run_id!r}")
+    return row
+
+
+async def listing(conn: Connection, *, region_id: str, limit: int = 50) -> list[dict[str, Any]]:
+    """Return the newest runs."""
+    return await (await conn.execute(_SQL["list_all"], {"region_id": region_id, "limit": limit})).fetchall()
+
+
+async def claim(conn: Connection, *, holder: str) -> dict[str, Any] | None:
+    """Take the next queued run, or one whose planner has died."""
+    return await (await conn.execute(_SQL["claim"], {"holder": holder, "ttl_s": CLAIM_TTL_S})).fetchone()
+
+
+async def build_problem(conn: Connection, run: dict[str, Any], *, at: datetime) -> Problem:
+    """Return the problem of what waits now, for the vehicles that are or will be free."""
+    region_id = run["region_id"]
+    await orders.fail_overdue(conn, region_id=region_id, at=at)
+    waiting = await orders.waiting(conn, region_id=region_id, at=at)
+    busy = await (await conn.execute(_MISSIONS["busy_until"], {"region_id": region_id})).fetchall()
+    ended = await (await conn.execute(_MISSIONS["last_ended"], {"region_id": region_id})).fetchall()
+    free_from = {row["vehicle_id"]: row["planned_arrive"] for row in busy}
+    back_since = {row["vehicle_id"]: row["ended_at"] for row in ended}
+    start = at + timedelta(seconds=LEAD_TIME_S)
+    fleet = []
+    for row in await vehicles.active(conn, region_id=region_id):
+        profile = load_profile(row["type_id"])
+        last = max(filter(None, (free_from.get(row["vehicle_id"]), back_since.get(row["vehicle_id"]))), default=at)
+        available = max(start, last + timedelta(seconds=profile.turnaround_s)) if last != at else start
+        fleet.append(FleetVehicle(row["vehicle_id"], profile, row["home_site"], available))
+    return Problem(
+        region=await regions.load(conn, region_id),
+        orders=tuple(
+            OrderRequest(
+                order_id=row["order_id"],
+                pickup_site=row["pickup_site"],
+                dropoff_site=row["dropoff_site"],
+                mass_kg=row["mass_kg"],
+                volume_l=row["volume_l"],
+                earliest=row["earliest"],
+                latest=row["latest"],
+                priority=row["priority"],
+            )
+            for row in waiting
+        ),
+        vehicles=tuple(fleet),
+        start=start,
+        seed=run["seed"],
+    )
+
+
+async def record_problem(conn: Connection, run_id: str, problem: dict[str, Any], problem_hash: str) -> None:
+    """Store what the run is to solve, before it is solved."""
+    values = {"run_id": run_id, "problem": Jsonb(problem), "problem_hash": problem_hash}
+    await conn.execute(_SQL["set_problem"], values)
+
+
+async def finish(
+    conn: Connection,
+    run_id: str,
+    *,
+    holder: str,
+    at: datetime,
+    plan: dict[str, Any] | None,
+    violations: list[Any],
+    error: str | None,
+) -> bool:
+    """Record the result; return False when another planner has taken the run over meanwhile."""
+    passed = plan is not None and not violations and error is None
+    values = {
+        "run_id": run_id,
+        "holder": holder,
+        "at": at,
+        "state": "proposed" if passed else "failed",
+        "plan": Jsonb(plan) if plan is not None else None,
+        "violations": Jsonb(violations),
+        "error": error or ("the plan did not pass the validator" if violations else None),
+    }
+    return await (await conn.execute(_SQL["finish"], values)).fetchone() is not None
+
+
+async def approve(conn: Connection, run_id: str, *, at: datetime, actor: str) -> list[str]:
+    """Dispatcher: turn a proposed plan into missions. Orders that can never be served fail with the reason.
+
+    Raises ``Conflict`` when the plan is not proposed, or its first departure is long past.
+    """
+    run = await _locked(conn, run_id)
+    if run["state"] != "proposed":
+        raise Conflict(f"planning run {run_id} is {run['state']}; only a proposed plan can be approved")
+    plan = plan_from_json(run["plan"])
+    await conn.execute(_SQL["decide"], {"run_id": run_id, "state": "approved", "actor": actor, "at": at})
+    region = await regions.load(conn, run["region_id"])
+    created = await missions.create_from_plan(conn, plan, run_id=run_id, region=region, at=at, actor=actor)
+    for unserved in plan.unserved:
+        row = await orders.get(conn, unserved.order_id)
+        if row["state"] != "received":
+            continue
+        if unserved.final:
+            await orders.move(conn, unserved.order_id, "failed", at=at, cause=f"plan {run_id}", reason=unserved.reason)
+        else:
+            await orders.explain(conn, unserved.order_id, unserved.reason, at=at)
+    detail = {"missions": created, "unserved": len(plan.unserved)}
+    await audit.record(conn, at=at, actor=actor, action="plan.approve", subject=("plan", run_id), detail=detail)
+    return created
+
+
+async def reject(conn: Connection, run_id: str, *, at: datetime, actor: str) -> None:
+    """Dispatcher: discard a proposed plan; its orders go on waiting."""
+    run = await _locked(conn, run_id)
+    if run["state"] != "proposed":
+        raise Conflict(f"planning run {run_id} is {run['state']}; only a proposed plan can be rejected")
+    await conn.execute(_SQL["decide"], {"run_id": run_id, "state": "rejected", "actor": actor, "at": at})
+    await audit.record(conn, at=at, actor=actor, action="plan.reject", subject=("plan", run_id))
+
+
+async def _locked(conn: Connection, run_id: str) -> dict[str, Any]:
+    row = await (await conn.execute(_SQL["lock"], {"run_id": run_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no planning run {run_id!r}")
+    return row

@@ -1,0 +1,140 @@
+"""The people of a scripted day: dispatcher, ground crew and pilot, who do their work through the API.
+
+They know nothing but what the API tells them, so that a scripted day exercises what real people use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import Any
+
+import httpx
+import structlog
+
+from fleet.ids import new_id
+from telemetry.clock import Clock
+
+_LOG = structlog.get_logger()
+
+ROUND_S = 0.4
+"""Wall seconds between two looks."""
+REPLAN_S = 60.0
+"""Domain seconds after which the dispatcher asks again for orders that no plan has served."""
+RESUME_S = 20.0
+"""Domain seconds after which the pilot resumes a mission that the vehicle itself has put on hold."""
+PLAN_SECONDS = 3.0
+
+
+class Worker(ABC):
+    """Somebody signed in, who looks at the service again and again. Outages of the service are waited out."""
+
+    def __init__(self, api_url: str, token: str, clock: Clock) -> None:
+        self.clock = clock
+        self._http = httpx.AsyncClient(
+            base_url=api_url, headers={"Authorization": f"Bearer {token}"}, timeout=10.0, trust_env=False
+        )
+
+    async def work(self) -> None:
+        """Work until cancelled."""
+        async with self._http:
+            while True:
+                try:
+                    await self.round()
+                except httpx.HTTPError as error:
+                    _LOG.info("the service does not answer", worker=type(self).__name__, error=repr(error))
+                await asyncio.sleep(ROUND_S)
+
+    @abstractmethod
+    async def round(self) -> None:
+        """Look once and do what is to be done."""
+
+    async def get(self, path: str) -> Any:
+        """Return what the API says; raises ``httpx.HTTPError``."""
+        response = await self._http.get(path)
+        response.raise_for_status()
+        return response.json()
+
+    async def post(self, path: str, body: Any = None) -> httpx.Response:
+        """Ask for a change. A conflict is for the next round: what was seen has changed meanwhile."""
+        response = await self._http.post(path, json=body)
+        if response.status_code == 409:
+            _LOG.debug("conflict", path=path, detail=response.json().get("detail"))
+        elif response.is_error:
+            _LOG.warning("refused", path=path, status=response.status_code, detail=response.text[:500])
+        return response
+
+
+class Dispatcher(Worker):
+    """Has plans made for what waits, and approves those that are proposed."""
+
+    _asked_for: frozenset[str] = frozenset()
+    _asked_at = float("-inf")
+
+    async def round(self) -> None:
+        """Ask for a plan, or approve one."""
+        plans = (await self.get("/api/plans"))["plans"]
+        proposed = [plan for plan in plans if plan["state"] == "proposed"]
+        for plan in proposed:
+            await self.post(f"/api/plans/{plan['run_id']}/approve")
+        if proposed or any(plan["state"] in {"queued", "running"} for plan in plans):
+            return
+        waiting = (await self.get("/api/orders?state=received"))["orders"]
+        ids = frozenset(order["order_id"] for order in waiting)
+        now = self.clock.now().timestamp()
+        if ids and (not ids <= self._asked_for or now - self._asked_at > REPLAN_S):
+            self._asked_for, self._asked_at = ids, now
+            await self.post("/api/plans", {"seconds": PLAN_SECONDS})
+
+
+class GroundCrew(Worker):
+    """Loads vehicles that stand at home, and unloads what came back."""
+
+    async def round(self) -> None:
+        """Load or unload what can be."""
+        missions = (await self.get("/api/missions"))["missions"]
+        vehicles = {v["vehicle_id"]: v["live"] for v in (await self.get("/api/vehicles"))["vehicles"]}
+        for mission in sorted(missions, key=lambda m: m["planned_depart"]):
+            live = vehicles.get(mission["vehicle_id"])
+            if not live or not live["connected"] or not live["on_ground"] or live["armed"]:
+                continue
+            ended = mission["state"] in {"completed", "aborted", "failed", "cancelled"}
+            if ended and any(order["open"] for order in mission["orders"]):
+                await self.post(f"/api/missions/{mission['mission_id']}/unload")
+            elif mission["state"] == "planned":
+                await self.post(f"/api/missions/{mission['mission_id']}/load")
+
+
+class Pilot(Worker):
+    """Accepts launches, and resumes what a vehicle has put on hold by itself."""
+
+    def __init__(self, api_url: str, token: str, clock: Clock) -> None:
+        super().__init__(api_url, token, clock)
+        self._held_since: dict[str, float] = {}
+
+    async def round(self) -> None:
+        """Accept what is loaded; resume what stands without a person's command."""
+        missions = (await self.get("/api/missions"))["missions"]
+        for mission in missions:
+            if mission["state"] == "loaded":
+                await self.post(f"/api/missions/{mission['mission_id']}/accept")
+        await self._resume([m for m in missions if m["state"] == "held"])
+
+    async def _resume(self, held: list[dict[str, Any]]) -> None:
+        now = self.clock.now().timestamp()
+        ids = {mission["mission_id"] for mission in held}
+        self._held_since = {m: t for m, t in self._held_since.items() if m in ids}
+        for mission in held:
+            since = self._held_since.setdefault(mission["mission_id"], now)
+            if now - since < RESUME_S:
+                continue
+            commands = await self.get(f"/api/commands?vehicle_id={mission['vehicle_id']}")
+            if any(c["kind"] == "hold" and c["issued_at"] > mission["planned_depart"] for c in commands["commands"]):
+                continue  # a person wanted it
+            proposed = await self.post(
+                f"/api/vehicles/{mission['vehicle_id']}/commands",
+                {"kind": "resume", "idempotency_key": new_id("k")},
+            )
+            if proposed.is_success:
+                await self.post(f"/api/commands/{proposed.json()['command_id']}/confirm")
+            self._held_since[mission["mission_id"]] = now

@@ -1,0 +1,215 @@
+"""A scripted day: what is there before it begins, who works in it, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fleet import missions, orders, regions, users, vehicles
+from fleet.db.database import Connection, Database
+from fleet.errors import FleetError, StartFailed
+from fleet.runtime import Runtime
+from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot
+from fleet.scenarios.orders import morning_csv
+from fleet.simulation import SimulatedBroker, Simulation, describe_drones, describe_robots
+from routing.region.model import Region, SiteKind
+from telemetry.clock import Clock
+
+OPEN_FOR = timedelta(hours=2)
+DRONE_TYPE, ROBOT_TYPE = "multirotor_1kg", "sidewalk_robot"
+STAFF = {
+    "dispatcher": ("配車係 / Dispatcher", "dispatcher"),
+    "crew": ("地上係 / Ground crew", "ground_crew"),
+    "pilot": ("操縦者 / Pilot", "pilot"),
+    "demo": ("見学の操縦者 / Visiting pilot", "pilot"),
+    "admin": ("管理者 / Administrator", "administrator"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DayPlan:
+    """What a day is made of."""
+
+    drones: int = 1
+    robots: int = 1
+    orders: int = 2
+    seed: int = 1
+    px4_dir: Path | None = None
+
+
+@dataclass(slots=True)
+class Day:
+    """A day under way. ``tokens`` are sessions of the scripted staff."""
+
+    plan: DayPlan
+    region: Region
+    runtime: Runtime
+    clock: Clock
+    simulation: Simulation
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def is_over(self, conn: Connection) -> bool:
+        """Whether every order is closed, every mission ended and no parcel left in a vehicle."""
+        region_id = self.region.region_id
+        rows = await orders.listing(conn, region_id=region_id)
+        if len(rows) < self.plan.orders or any(row["state"] not in orders.CLOSED for row in rows):
+            return False
+        running = await missions.listing(conn, region_id=region_id)
+        if any(row["state"] not in missions.ENDED for row in running):
+            return False
+        return not await missions.awaiting_unload(conn, region_id=region_id)
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Have the scripted staff at work inside."""
+        url = self.runtime.api_url
+        staff = (
+            Dispatcher(url, self.tokens["dispatcher"], self.clock),
+            GroundCrew(url, self.tokens["crew"], self.clock),
+            Pilot(url, self.tokens["pilot"], self.clock),
+        )
+        tasks = [asyncio.create_task(worker.work()) for worker in staff]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=5.0)
+
+
+@asynccontextmanager
+async def begin(
+    plan: DayPlan,
+    region: Region,
+    runtime: Runtime,
+    *,
+    add_robot_user: Callable[[str, str], Awaitable[None]],
+) -> AsyncIterator[Day]:
+    """Set a day up on a running service and yield it: region, staff, vehicles, simulators, orders.
+
+    ``add_robot_user(serial, password)`` lets a robot into the broker. The simulators end with the context.
+    """
+    clock = runtime.clock
+    hub = next(site for site in region.sites if site.kind is SiteKind.HUB)
+    drones = describe_drones(region, hub.site_id, plan.drones, type_id=DRONE_TYPE, px4=plan.px4_dir is not None)
+    robots = describe_robots(region, hub.site_id, plan.robots, type_id=ROBOT_TYPE)
+    passwords = {robot["serial"]: secrets.token_urlsafe(18) for robot in robots}
+    for serial, password in passwords.items():
+        await add_robot_user(serial, password)
+    simulation = Simulation(
+        runtime.home / "simulation",
+        region=region,
+        clock=clock,
+        seed=plan.seed,
+        drones=drones,
+        robots=robots,
+        broker=SimulatedBroker(runtime.broker_host, runtime.broker_port, passwords),
+        px4_dir=plan.px4_dir,
+    )
+    async with simulation:
+        day = Day(plan, region, runtime, clock, simulation)
+        async with Database.open(runtime.dsn, max_size=2) as database, database.transaction() as conn:
+            await _furnish(conn, day, hub.site_id)
+        day.tokens = await _sign_in(day)
+        await _import_orders(day)
+        yield day
+
+
+async def sign_in_link(runtime: Runtime, user_id: str) -> str:
+    """Return the address of a one-time sign-in for a user of the day."""
+    async with Database.open(runtime.dsn, max_size=1) as database, database.transaction() as conn:
+        token = await users.new_link(conn, user_id)
+    return f"{runtime.api_url}/#sign-in={token}"
+
+
+async def wait_until_over(day: Day, *, timeout_s: float, on_round: Callable[[Connection], Awaitable[None]]) -> None:
+    """Wait for the end of the day, for at most ``timeout_s`` of wall time.
+
+    Raises ``FleetError`` when a simulator ends by itself or the time is over.
+    """
+    async with Database.open(day.runtime.dsn, max_size=1) as database, asyncio.timeout(timeout_s) as limit:
+        try:
+            while True:
+                failure = day.simulation.failure()
+                if failure is not None:
+                    raise StartFailed(failure)
+                async with database.transaction() as conn:
+                    await on_round(conn)
+                    if await day.is_over(conn):
+                        return
+                await asyncio.sleep(0.5)
+        except asyncio.CancelledError:
+            if limit.expired():
+                raise FleetError(f"the day was not over after {timeout_s:.0f} s") from None
+            raise
+
+
+async def _furnish(conn: Connection, day: Day, hub: str) -> None:
+    now = day.clock.now()
+    await regions.store(conn, day.region, at=now)
+    for user_id, (name, role) in STAFF.items():
+        await users.put(conn, user_id=user_id, display_name=name, role=role, at=now)
+    for new in _registrations(day, hub):
+        await vehicles.register(conn, new, region_id=day.region.region_id, at=now, actor="admin")
+
+
+def _registrations(day: Day, hub: str) -> list[vehicles.NewVehicle]:
+    fleet = [
+        vehicles.NewVehicle(
+            vehicle_id=drone["vehicle_id"],
+            type_id=drone["type_id"],
+            home_site=hub,
+            link={"protocol": "mavlink", "bind": drone["send_to"], "system_id": drone["system_id"]},
+            simulated=True,
+            # PX4 SITL makes up its uid.
+            hardware_uid=None if day.plan.px4_dir else drone["hardware_uid"],
+        )
+        for drone in day.simulation.drones
+    ]
+    fleet += [
+        vehicles.NewVehicle(
+            vehicle_id=robot["vehicle_id"],
+            type_id=robot["type_id"],
+            home_site=hub,
+            link={"protocol": "vda5050", "manufacturer": robot["manufacturer"], "serial": robot["serial"]},
+            simulated=True,
+        )
+        for robot in day.simulation.robots
+    ]
+    return fleet
+
+
+async def _sign_in(day: Day) -> dict[str, str]:
+    tokens = {}
+    async with (
+        httpx.AsyncClient(base_url=day.runtime.api_url, timeout=10.0, trust_env=False) as http,
+        Database.open(day.runtime.dsn, max_size=1) as database,
+    ):
+        for user_id in STAFF:
+            async with database.transaction() as conn:
+                link = await users.new_link(conn, user_id)
+            answer = await http.post("/api/sign-in/link", json={"token": link})
+            answer.raise_for_status()
+            tokens[user_id] = answer.json()["token"]
+    return tokens
+
+
+async def _import_orders(day: Day) -> None:
+    text = morning_csv(day.region, count=day.plan.orders, seed=day.plan.seed, start=day.clock.now(), open_for=OPEN_FOR)
+    (day.simulation.folder / "orders.csv").write_text(text, encoding="utf-8")
+    headers: dict[str, Any] = {
+        "Authorization": f"Bearer {day.tokens['dispatcher']}",
+        "Content-Type": "text/csv; charset=utf-8",
+    }
+    async with httpx.AsyncClient(base_url=day.runtime.api_url, timeout=30.0, trust_env=False) as http:
+        answer = await http.post("/api/orders/import", content=text.encode(), headers=headers)
+    if answer.is_error:
+        raise FleetError(f"the day's orders were refused: {answer.text[:2000]}")

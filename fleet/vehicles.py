@@ -1,0 +1,99 @@
+"""The register of vehicles: only what stands here is ever commanded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+from psycopg.types.json import Jsonb
+
+from fleet import audit
+from fleet.db.database import Connection
+from fleet.errors import BadRequest, Conflict, NotFound
+from hardware.profiles import load_profile
+from telemetry.sqlfile import statements
+
+_SQL = statements("fleet.db.sql", "vehicles.sql")
+_ADDRESS = re.compile(r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$")
+
+
+@dataclass(frozen=True, slots=True)
+class NewVehicle:
+    """A vehicle to be registered.
+
+    ``link`` is ``{"protocol": "mavlink", "bind": "127.0.0.1:14600"}`` with optional ``peer`` and
+    ``system_id``, or ``{"protocol": "vda5050", "manufacturer": ..., "serial": ...}``.
+    """
+
+    vehicle_id: str
+    type_id: str
+    home_site: str
+    link: dict[str, Any]
+    simulated: bool
+    hardware_uid: str | None = None
+
+
+def _check_link(link: dict[str, Any], kind: str) -> None:
+    protocol = link.get("protocol")
+    if kind == "drone" and protocol == "mavlink":
+        if not isinstance(link.get("bind"), str) or not _ADDRESS.match(link["bind"]):
+            raise BadRequest("link.bind: an address such as 127.0.0.1:14600 is needed")
+        unknown = set(link) - {"protocol", "bind", "peer", "system_id"}
+    elif kind == "robot" and protocol == "vda5050":
+        for name in ("manufacturer", "serial"):
+            value = link.get(name)
+            if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", value):
+                raise BadRequest(f"link.{name}: 1 to 64 letters, digits or _ . : - are needed")
+        unknown = set(link) - {"protocol", "manufacturer", "serial"}
+    else:
+        raise BadRequest(f"link.protocol: a {kind} has 'mavlink' (drone) or 'vda5050' (robot), not {protocol!r}")
+    if unknown:
+        raise BadRequest(f"link: unknown keys {', '.join(sorted(unknown))}")
+
+
+async def register(
+    conn: Connection, vehicle: NewVehicle, *, region_id: str, at: datetime, actor: str
+) -> dict[str, Any]:
+    """Register a vehicle; the same registration again does nothing. Raises ``Conflict`` on another one."""
+    profile = load_profile(vehicle.type_id)
+    _check_link(vehicle.link, profile.kind.value)
+    values = {
+        "vehicle_id": vehicle.vehicle_id,
+        "region_id": region_id,
+        "type_id": vehicle.type_id,
+        "kind": profile.kind.value,
+        "home_site": vehicle.home_site,
+        "link": Jsonb(vehicle.link),
+        "hardware_uid": vehicle.hardware_uid,
+        "simulated": vehicle.simulated,
+        "at": at,
+    }
+    try:
+        row = await (await conn.execute(_SQL["insert"], values)).fetchone()
+    except UniqueViolation as error:
+        raise Conflict(f"link of {vehicle.vehicle_id!r}: another vehicle has the same link") from error
+    if row is None:
+        known = await get(conn, vehicle.vehicle_id)
+        same = ("type_id", "home_site", "hardware_uid", "simulated")
+        if known["link"] != vehicle.link or any(known[name] != values[name] for name in same):
+            raise Conflict(f"vehicle {vehicle.vehicle_id!r} is registered already with other data")
+        return known
+    await audit.record(conn, at=at, actor=actor, action="vehicle.register", subject=("vehicle", vehicle.vehicle_id))
+    return row
+
+
+async def get(conn: Connection, vehicle_id: str) -> dict[str, Any]:
+    """Return one vehicle; raises ``NotFound``."""
+    row = await (await conn.execute(_SQL["get"], {"vehicle_id": vehicle_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no vehicle {vehicle_id!r}")
+    return row
+
+
+async def active(conn: Connection, *, region_id: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+    """Return the vehicles that are not retired."""
+    cursor = await conn.execute(_SQL["active"], {"region_id": region_id, "limit": limit})
+    return await cursor.fetchall()

@@ -1,0 +1,1 @@
+"""The MAVLink link: drones with a PX4 autopilot, through MAVSDK over sockets of our own."""

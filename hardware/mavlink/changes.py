@@ -1,0 +1,29 @@
+"""Telling many waiters that something changed, without queues: a slow one misses what lies between."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Changes:
+    """A counter of changes that can be waited for."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._next = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        """How many changes there were; give it to ``after``."""
+        return self._count
+
+    def tell(self) -> None:
+        """Wake all who wait."""
+        self._count += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def after(self, count: int) -> None:
+        """Return when there were more changes than ``count``. Has no time-out of its own."""
+        while self._count <= count:
+            await self._next.wait()

@@ -1,0 +1,208 @@
+"""Commands to one vehicle, each waiting until the vehicle's state shows the effect.
+
+An acknowledgement says little (PX4 accepts a take-off while disarmed), so it only ends a command early
+when it is a refusal. Time-outs of effects are counted on the vehicle's own clock, which in a simulation
+may run faster or slower than ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from hardware.errors import HardwareError, LinkDown, NoAnswer, NotOurs, Refused
+from hardware.link import Activity
+from hardware.mavlink import modes
+from hardware.mavlink.autopilot import Autopilot, CommandResult
+from hardware.mavlink.changes import Changes
+from hardware.mavlink.endpoint import Endpoint
+from hardware.mavlink.modes import Mode
+from hardware.mavlink.observer import Observer
+from telemetry.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+ARM_DISARM = 400
+MISSION_START = 300
+DO_SET_MODE = 176
+
+READY_S = 10.0
+MODE_S = 5.0
+ARM_S = 5.0
+TAKEOFF_S = 40.0
+TEXT_S = 1.0
+"""Seconds of the vehicle's time."""
+SLOWEST = 5.0
+WALL_MARGIN_S = 5.0
+"""A vehicle whose clock stands still is given up after ``SLOWEST`` times the wall time that its own time
+should take, plus the margin."""
+
+
+class Commander:
+    """Gives commands to a vehicle through its autopilot and watches what becomes of them."""
+
+    def __init__(
+        self, *, observer: Observer, changes: Changes, autopilot: Autopilot, endpoint: Endpoint, clock: Clock
+    ) -> None:
+        self._observer = observer
+        self._changes = changes
+        self._autopilot = autopilot
+        self._endpoint = endpoint
+        self._clock = clock
+        self._interruptions = 0
+
+    def check_contact(self) -> None:
+        """Raise ``NotOurs`` without the lease and ``LinkDown`` while the vehicle is not heard."""
+        if not self._endpoint.may_speak():
+            raise NotOurs(f"{self._observer.vehicle_id}: the lease is not held; nothing was sent")
+        if not self._observer.connected or self._endpoint.source is None:
+            raise LinkDown(f"{self._observer.vehicle_id}: the vehicle is not heard")
+
+    async def start(self, check: Callable[[], tuple[str, ...]]) -> None:
+        """Arm, start the mission and return when the vehicle is in the air with it.
+
+        ``check`` names what speaks against arming, asked at the last moment. Whatever fails, a vehicle
+        still on the ground is disarmed again. Raises ``Refused`` with the vehicle's own words.
+        """
+        self.check_contact()
+        said = self._observer.texts
+        interruptions = self._interruptions
+        if self._observer.mode != modes.HOLD:
+            # A mode left over from the last flight may not allow arming.
+            await self._set_mode(modes.HOLD, said)
+        await self._ready(said)
+        if reasons := check():
+            raise self._refused("pre-flight check: " + "; ".join(reasons))
+        await self._order(said, "arming", ARM_DISARM, 1.0)
+        try:
+            await self._until(lambda: self._observer.armed, ARM_S, "arm", interruptions)
+            await self._order(said, "starting the mission", MISSION_START, 0.0, 0.0)
+            await self._until(self._on_mission, MODE_S, "enter its mission", interruptions)
+            await self._until(lambda: not self._observer.on_ground, TAKEOFF_S, "take off", interruptions)
+        except NoAnswer as error:
+            await self._stand_down()
+            if words := "; ".join(self._observer.faults_since(said)):
+                raise Refused(f"{error}; it says: {words}") from error
+            raise
+        except HardwareError:
+            await self._stand_down()
+            raise
+
+    async def hold(self) -> None:
+        """Hover here."""
+        await self._override(modes.HOLD)
+
+    async def return_home(self) -> None:
+        """Fly home."""
+        self._in_flight("return")
+        await self._override(modes.RETURN)
+
+    async def land(self) -> None:
+        """Land here."""
+        self._in_flight("land")
+        await self._override(modes.LAND)
+
+    async def resume(self) -> None:
+        """Go on with the mission."""
+        self._in_flight("resume")
+        self.check_contact()
+        await self._set_mode(modes.MISSION, self._observer.texts)
+
+    async def until_current_item(self, vehicle_s: float) -> None:
+        """Wait for the first word about the current item since the tracker was set; raises ``NoAnswer``."""
+        await self._until(lambda: self._observer.tracker.current is not None, vehicle_s, "tell its item")
+
+    async def until_at_start(self, vehicle_s: float) -> None:
+        """Wait until the vehicle says that its mission stands at the first item."""
+        await self._until(lambda: self._observer.tracker.current == 0, vehicle_s, "go to the mission's first item")
+
+    async def _override(self, mode: Mode) -> None:
+        self.check_contact()
+        self._interruptions += 1
+        await self._set_mode(mode, self._observer.texts)
+
+    async def _set_mode(self, mode: Mode, said: int) -> None:
+        await self._order(said, mode.name, DO_SET_MODE, 1.0, float(mode.main), float(mode.sub))
+        await self._until(lambda: self._observer.mode == mode, MODE_S, f"go to {mode.name}")
+
+    async def _ready(self, said: int) -> None:
+        try:
+            await self._until(lambda: self._observer.ready, READY_S, "become ready to arm")
+        except NoAnswer as error:
+            words = "; ".join(self._observer.faults_since(said) or self._observer.state().faults[-3:])
+            raise self._refused(f"it is not ready to arm{': ' + words if words else ''}") from error
+
+    async def _order(self, said: int, what: str, command: int, *parameters: float) -> None:
+        """Send a command; raise ``Refused`` with the vehicle's words when it says no."""
+        self.check_contact()
+        try:
+            result = await self._autopilot.command(command, *parameters)
+        except HardwareError:
+            self.check_contact()
+            raise
+        if result in (CommandResult.ACCEPTED, CommandResult.IN_PROGRESS):
+            return
+        reason = f"{what}: {result.name.lower().replace('_', ' ')}"
+        if words := await self._words(said):
+            reason = f"{reason}; it says: {words}"
+        raise self._refused(reason)
+
+    async def _words(self, said: int) -> str:
+        """Return the texts since ``said``, waiting a little for the first: they may come after the answer."""
+        try:
+            await self._until(lambda: self._observer.texts > said, TEXT_S, "say why")
+        except HardwareError:
+            return ""
+        return "; ".join(self._observer.faults_since(said))
+
+    async def _stand_down(self) -> None:
+        """Disarm a vehicle that stands; one that flies, or that is not ours to command, is left alone."""
+        if not self._observer.on_ground or not self._observer.armed:
+            return
+        try:
+            await self._order(self._observer.texts, "disarming", ARM_DISARM, 0.0)
+            await self._until(lambda: not self._observer.armed, ARM_S, "disarm")
+        except HardwareError as error:
+            log.warning("mavlink_stand_down_failed", vehicle=self._observer.vehicle_id, error=str(error))
+
+    async def _until(
+        self,
+        reached: Callable[[], bool],
+        vehicle_s: float,
+        what: str,
+        interruptions: int | None = None,
+    ) -> None:
+        """Wait for something in the vehicle's state, at most ``vehicle_s`` of its own time."""
+        start_ms, boots = self._observer.vehicle_ms, self._observer.boots
+        ends = time.monotonic() + self._clock.wall_seconds(vehicle_s) * SLOWEST + WALL_MARGIN_S
+        while True:
+            seen = self._changes.count
+            if reached():
+                return
+            self.check_contact()
+            if self._observer.boots != boots:
+                raise LinkDown(f"{self._observer.vehicle_id}: the autopilot started again")
+            if interruptions is not None and self._interruptions != interruptions:
+                raise self._refused("interrupted by another command")
+            elapsed_s = (self._observer.vehicle_ms - start_ms) / 1000
+            left_s = ends - time.monotonic()
+            if elapsed_s > vehicle_s or left_s <= 0:
+                raise NoAnswer(f"{self._observer.vehicle_id}: did not {what} within {vehicle_s:g} s")
+            try:
+                async with asyncio.timeout(min(left_s, 0.5)):
+                    await self._changes.after(seen)
+            except TimeoutError:
+                continue
+
+    def _on_mission(self) -> bool:
+        return self._observer.state().activity in (Activity.MISSION, Activity.TAKEOFF)
+
+    def _in_flight(self, what: str) -> None:
+        if not self._observer.armed and self._observer.connected:
+            raise self._refused(f"{what}: it is not flying")
+
+    def _refused(self, reason: str) -> Refused:
+        return Refused(f"{self._observer.vehicle_id}: {reason}")

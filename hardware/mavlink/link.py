@@ -1,0 +1,347 @@
+"""The link to one drone over MAVLink."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import TypeVar
+
+import structlog
+
+from hardware.errors import HardwareError, LinkDown, MissionRejected, NoAnswer, NotSupported, Refused
+from hardware.link import LeaseGuard, SampleSink, VehicleLink, VehicleState
+from hardware.mavlink import frames, preflight
+from hardware.mavlink.address import MavlinkAddress, Source
+from hardware.mavlink.autopilot import Autopilot
+from hardware.mavlink.changes import Changes
+from hardware.mavlink.commander import Commander
+from hardware.mavlink.frames import Frame
+from hardware.mavlink.messages import AutopilotVersion, decode
+from hardware.mavlink.observer import Observer
+from hardware.mavlink.streams import SET_MESSAGE_INTERVAL, Streams
+from hardware.mavlink.translate import ItemPlan, difference, translate
+from hardware.mavlink.transport import MavlinkPort, MavlinkRegistration
+from hardware.mission import Mission
+from routing.geo import Position
+from routing.vehicle_type import VehicleType
+from telemetry.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+BEAT_VALID_S = 1.5
+"""Wall time for which one ``beat()`` vouches for the working loop."""
+FASTEST_HEARTBEAT_S = 0.05
+"""A heartbeat each second of the vehicle's time, but no more than 20 a second."""
+LOST_S = 3.0
+LOST_AT_LEAST_WALL_S = 1.5
+"""Silence of heartbeats after which the vehicle is not connected: vehicle time, and wall time at least."""
+TICK_S = 0.2
+CURRENT_ITEM_S = 5.0
+
+
+class MavlinkLink(VehicleLink):
+    """A drone with a PX4 autopilot.
+
+    ``home`` is the surveyed start site at ground level and ``parameters`` the failsafe parameters of the
+    profile: set on a simulated vehicle, only compared on a real one. ``on_sample`` is given one sample
+    for each position heard. A link to a real vehicle wants ``allow_real``, a clock that is not simulated
+    and a pinned ``hardware_uid``; one to a simulated vehicle stays on loopback. ``open`` raises
+    ``NotSupported`` otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        vehicle_id: str,
+        address: MavlinkAddress,
+        vehicle_type: VehicleType,
+        parameters: Mapping[str, int | float],
+        lease: LeaseGuard,
+        clock: Clock,
+        on_sample: SampleSink,
+        home: Position | None,
+        simulated: bool,
+        allow_real: bool = False,
+    ) -> None:
+        self.vehicle_id = vehicle_id
+        self._address = address
+        self._vehicle_type = vehicle_type
+        self._parameters = dict(parameters)
+        self._lease = lease
+        self._clock = clock
+        self._on_sample = on_sample
+        self._home = home
+        self._simulated = simulated
+        self._allow_real = allow_real
+        self._observer = Observer(vehicle_id)
+        self._streams = Streams(clock.speed)
+        self._changes = Changes()
+        self._expected: ItemPlan | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._registration: MavlinkRegistration | None = None
+        self._autopilot: Autopilot | None = None
+        self._commander: Commander | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+        self._beaten_at = -BEAT_VALID_S
+        self._heartbeat_at = 0.0
+
+    @property
+    def listens_at(self) -> Source:
+        """Host and port of the socket, for a bind address that left the port open."""
+        return self._open_parts()[0].port.local
+
+    async def open(self) -> None:
+        """See ``VehicleLink``. Raises ``NotSupported`` for what must not be mixed, ``LinkDown`` for a port
+        that cannot be had."""
+        if self._registration is not None or self._closed:
+            raise NotSupported(f"{self.vehicle_id}: a link is opened once")
+        self._check_worlds()
+        registration = MavlinkPort.register(self._address, self._lease, self)
+        try:
+            self._autopilot = Autopilot(self.vehicle_id, registration.endpoint.send)
+        except BaseException:
+            registration.close()
+            raise
+        self._registration = registration
+        self._commander = Commander(
+            observer=self._observer,
+            changes=self._changes,
+            autopilot=self._autopilot,
+            endpoint=registration.endpoint,
+            clock=self._clock,
+        )
+        for work in (self._send_heartbeats, self._watch_silence, self._ask_for_messages):
+            self._tasks.append(asyncio.create_task(self._guarded(work), name=f"{self.vehicle_id}-link"))
+
+    async def close(self) -> None:
+        """See ``VehicleLink``."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._registration is not None:
+            self._registration.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._autopilot is not None:
+            await self._autopilot.close()
+        self._observer.connected = False
+        self._changes.tell()
+
+    def state(self) -> VehicleState:
+        """See ``VehicleLink``."""
+        return self._observer.state()
+
+    async def changes(self) -> AsyncIterator[VehicleState]:
+        """See ``VehicleLink``. Ends when the link closes, after the last state."""
+        told: VehicleState | None = None
+        while True:
+            count, closed = self._changes.count, self._closed
+            state = self.state()
+            if state != told:
+                told = state
+                yield state
+            if closed:
+                return
+            await self._changes.after(count)
+
+    def beat(self) -> None:
+        """See ``VehicleLink``. Vouches for ``BEAT_VALID_S`` of wall time."""
+        self._beaten_at = time.monotonic()
+
+    def expect(self, mission: Mission) -> None:
+        """See ``VehicleLink``. Raises ``MissionRejected`` for a mission that no drone can fly."""
+        self._expected = translate(mission)
+        carried = self._observer.tracker.plan
+        if carried is not None and carried.mission != mission:
+            self._observer.tracker.drop()
+
+    async def recognise(self) -> bool:
+        """See ``VehicleLink``. Progress counts from what the vehicle says of its current item."""
+        async with self._one_at_a_time:
+            _, autopilot, commander = self._open_parts()
+            commander.check_contact()
+            found = await self._speak(autopilot.download())
+            expected = self._expected
+            if expected is None or difference(expected.items, found) is not None:
+                self._observer.tracker.drop()
+                return False
+            self._observer.tracker.carry(expected, fresh=False)
+            await commander.until_current_item(CURRENT_ITEM_S)
+            return True
+
+    async def upload(self, mission: Mission) -> None:
+        """See ``VehicleLink``. On the ground only; the mission then stands at its first item."""
+        plan = translate(mission)
+        async with self._one_at_a_time:
+            _, autopilot, commander = self._open_parts()
+            commander.check_contact()
+            if self._observer.armed:
+                raise Refused(f"{self.vehicle_id}: it is armed; a mission is loaded on the ground")
+            self._expected = plan
+            # What the vehicle says of its last mission must not be taken for progress in this one.
+            self._observer.tracker.drop()
+            await self._speak(preflight.check_parameters(autopilot, self._parameters, may_set=self._simulated))
+            await self._speak(autopilot.upload(plan.items))
+            where = difference(plan.items, await self._speak(autopilot.download()))
+            if where is not None:
+                raise MissionRejected(f"{self.vehicle_id}: the vehicle carries another mission: {where}")
+            self._observer.tracker.drop()
+            await self._speak(autopilot.set_current(0))
+            await commander.until_at_start(CURRENT_ITEM_S)
+            self._observer.tracker.carry(plan, fresh=True)
+            self._changes.tell()
+
+    async def start(self) -> None:
+        """See ``VehicleLink``. Fails with the vehicle disarmed, or raises ``LinkDown`` or ``NotOurs``."""
+        async with self._one_at_a_time:
+            _, autopilot, commander = self._open_parts()
+            commander.check_contact()
+            plan = self._observer.tracker.plan
+            if plan is None:
+                raise MissionRejected(f"{self.vehicle_id}: no mission of ours is on the vehicle; upload it")
+            if self._observer.armed:
+                raise Refused(f"{self.vehicle_id}: it is armed already")
+            if self._observer.tracker.flown:
+                raise Refused(f"{self.vehicle_id}: its mission has been flown; upload it again")
+            await self._speak(preflight.check_parameters(autopilot, self._parameters, may_set=self._simulated))
+            await commander.start(lambda: preflight.problems(self._observer, plan, self._vehicle_type, self._home))
+
+    async def hold(self) -> None:
+        """See ``VehicleLink``. Waits for nothing else that is going on."""
+        await self._open_parts()[2].hold()
+
+    async def resume(self) -> None:
+        """See ``VehicleLink``. Raises ``Refused`` when the vehicle carries no mission that we know."""
+        if self._observer.tracker.plan is None:
+            raise Refused(f"{self.vehicle_id}: it carries no mission of ours to go on with")
+        await self._open_parts()[2].resume()
+
+    async def return_home(self) -> None:
+        """See ``VehicleLink``. Raises ``Refused`` on the ground."""
+        await self._open_parts()[2].return_home()
+
+    async def land(self) -> None:
+        """See ``VehicleLink``. Raises ``Refused`` on the ground."""
+        await self._open_parts()[2].land()
+
+    def on_bound(self, system_id: int) -> None:
+        """The port has found the vehicle (``endpoint.Listener``)."""
+        log.info("mavlink_vehicle_found", vehicle=self.vehicle_id, system_id=system_id)
+        self._streams.forget()
+
+    def on_frame(self, frame: Frame) -> None:
+        """A frame of the vehicle (``endpoint.Listener``)."""
+        registration = self._registration
+        if self._autopilot is None or registration is None or self._closed:
+            return
+        self._autopilot.feed(frame.msg_id, frame.system_id, frame.raw)
+        if frame.component_id != 1:
+            return
+        self._streams.heard(frame.msg_id)
+        message = decode(frame)
+        if message is None:
+            return
+        if frame.msg_id == frames.HEARTBEAT:
+            self._on_heartbeat()
+        boots = self._observer.boots
+        sample = self._observer.take(message, self._clock.now())
+        if self._observer.boots != boots:
+            self._streams.forget()
+            registration.identify_again()
+        if sample is not None:
+            self._on_sample(sample)
+        self._changes.tell()
+
+    def on_wrong_hardware(self, found: AutopilotVersion) -> None:
+        """Other hardware answers in the vehicle's place (``endpoint.Listener``)."""
+        self._observer.add_fault(
+            f"the vehicle at {self._address.peer or self._address.bind} is hardware {found.uid}, "
+            f"not {self._address.hardware_uid}; it is not commanded"
+        )
+        self._changes.tell()
+
+    def _on_heartbeat(self) -> None:
+        self._heartbeat_at = time.monotonic()
+        if not self._observer.connected:
+            self._observer.connected = True
+            self._streams.forget()
+
+    async def _send_heartbeats(self) -> None:
+        """Send our heartbeat while the working loop says that it is alive."""
+        endpoint = self._open_parts()[0].endpoint
+        period_s = max(FASTEST_HEARTBEAT_S, self._clock.wall_seconds(1.0))
+        while True:
+            if time.monotonic() - self._beaten_at <= BEAT_VALID_S:
+                endpoint.send_heartbeat()
+            await asyncio.sleep(period_s)
+
+    async def _watch_silence(self) -> None:
+        registration = self._open_parts()[0]
+        limit_s = max(LOST_AT_LEAST_WALL_S, self._clock.wall_seconds(LOST_S))
+        while True:
+            slept_from = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            if now - slept_from > limit_s / 2:
+                # It was this loop that was away; what came meanwhile still waits in the socket.
+                continue
+            if self._observer.connected and now - self._heartbeat_at > limit_s:
+                log.warning("mavlink_vehicle_silent", vehicle=self.vehicle_id)
+                self._observer.connected = False
+                registration.identify_again()
+                self._changes.tell()
+
+    async def _ask_for_messages(self) -> None:
+        registration, autopilot, _ = self._open_parts()
+        while True:
+            await asyncio.sleep(TICK_S)
+            while self._observer.connected and autopilot.found and registration.endpoint.may_speak():
+                request = self._streams.due()
+                if request is None:
+                    break
+                try:
+                    await autopilot.command(SET_MESSAGE_INTERVAL, float(request[0]), request[1])
+                except (NoAnswer, LinkDown) as error:
+                    log.debug("mavlink_stream_request_failed", vehicle=self.vehicle_id, error=str(error))
+
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run a background task; one that breaks ends the link for the vehicle, since it is half blind."""
+        try:
+            await work()
+        except Exception:
+            log.exception("mavlink_link_broken", vehicle=self.vehicle_id)
+            self._open_parts()[0].endpoint.close()
+            self._observer.connected = False
+            self._observer.add_fault("the link to this vehicle is broken; the gateway must be restarted")
+            self._changes.tell()
+
+    async def _speak(self, work: Coroutine[None, None, _T]) -> _T:
+        """Await an exchange with the vehicle; a lease or a contact lost meanwhile is the error to tell."""
+        try:
+            return await work
+        except HardwareError:
+            self._open_parts()[2].check_contact()
+            raise
+
+    def _open_parts(self) -> tuple[MavlinkRegistration, Autopilot, Commander]:
+        if self._registration is None or self._autopilot is None or self._commander is None or self._closed:
+            raise LinkDown(f"{self.vehicle_id}: the link is not open")
+        return self._registration, self._autopilot, self._commander
+
+    def _check_worlds(self) -> None:
+        """Keep simulated time and simulated vehicles away from real ones."""
+        if self._simulated:
+            if not self._address.is_loopback:
+                raise NotSupported(f"{self.vehicle_id}: a simulated vehicle is only reached on loopback")
+            return
+        if self._clock.simulated:
+            raise NotSupported(f"{self.vehicle_id}: simulated time never meets a real vehicle")
+        if not self._allow_real:
+            raise NotSupported(f"{self.vehicle_id}: this service is not set up to command real vehicles")
+        if self._address.hardware_uid is None:
+            raise NotSupported(f"{self.vehicle_id}: a real vehicle is pinned by its hardware_uid")

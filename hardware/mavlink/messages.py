@@ -1,0 +1,239 @@
+"""The messages that telemetry needs, decoded as the scaled integers in which they are sent.
+
+Field order on the wire is by size (MAVLink serialisation guide); units after the MAVLink common and
+standard message sets. What a message marks as "not known" is ``None`` here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import takewhile
+
+from hardware.mavlink import frames
+from hardware.mavlink.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """HEARTBEAT. ``custom_mode`` is PX4's main and sub mode; ``armed`` from the base mode's safety bit."""
+
+    custom_mode: int
+    vehicle_type: int
+    autopilot: int
+    armed: bool
+    system_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class SysStatus:
+    """SYS_STATUS: bit masks of MAV_SYS_STATUS_SENSOR, battery in mV and percent."""
+
+    present: int
+    enabled: int
+    health: int
+    voltage_mv: int | None
+    battery_pct: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GpsRaw:
+    """GPS_RAW_INT: kind of fix and satellites seen."""
+
+    fix_type: int
+    satellites: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPosition:
+    """GLOBAL_POSITION_INT: 1e-7 degrees, mm, cm/s, 0.01 degrees, ms since boot."""
+
+    time_boot_ms: int
+    lat_e7: int
+    lon_e7: int
+    alt_amsl_mm: int
+    alt_home_mm: int
+    vel_n_cms: int
+    vel_e_cms: int
+    vel_d_cms: int
+    heading_cdeg: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissionCurrent:
+    """MISSION_CURRENT. ``total`` and ``vehicle_mission_id`` are ``None`` when the vehicle does not say."""
+
+    seq: int
+    total: int | None
+    vehicle_mission_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissionItemReached:
+    """MISSION_ITEM_REACHED."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAck:
+    """COMMAND_ACK: the command and its MAV_RESULT."""
+
+    command: int
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryStatus:
+    """BATTERY_STATUS of one battery."""
+
+    battery_id: int
+    voltage_mv: int | None
+    battery_pct: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AutopilotVersion:
+    """AUTOPILOT_VERSION: the hardware's ids in hexadecimal, 16 digits (``uid``) and 36 (``uid2``)."""
+
+    uid: str
+    uid2: str
+
+    def is_hardware(self, hardware_uid: str) -> bool:
+        """Return whether either id is the one given (hexadecimal, any case)."""
+        wanted = hardware_uid.lower()
+        return wanted in (self.uid, self.uid2)
+
+
+@dataclass(frozen=True, slots=True)
+class HomePosition:
+    """HOME_POSITION: 1e-7 degrees and mm AMSL."""
+
+    lat_e7: int
+    lon_e7: int
+    alt_amsl_mm: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedSysState:
+    """EXTENDED_SYS_STATE: MAV_LANDED_STATE (1 on ground, 2 in air, 3 taking off, 4 landing)."""
+
+    landed_state: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusText:
+    """STATUSTEXT, or one chunk of one: ``text_id`` is 0 for a text of one piece."""
+
+    severity: int
+    text: str
+    text_id: int
+    chunk: int
+    ends: bool
+
+
+Message = (
+    Heartbeat
+    | SysStatus
+    | GpsRaw
+    | GlobalPosition
+    | MissionCurrent
+    | MissionItemReached
+    | CommandAck
+    | BatteryStatus
+    | AutopilotVersion
+    | HomePosition
+    | ExtendedSysState
+    | StatusText
+)
+
+_U16 = 0xFFFF
+
+
+def _known(value: int, unknown: int) -> int | None:
+    return None if value == unknown else value
+
+
+def _percent(value: int) -> int | None:
+    return value if 0 <= value <= 100 else None
+
+
+def _heartbeat(custom: int, kind: int, pilot: int, base: int, status: int, _version: int) -> Heartbeat:
+    return Heartbeat(custom, kind, pilot, bool(base & 0x80), status)
+
+
+def _sys_status(present: int, enabled: int, health: int, _load: int, mv: int, *rest: int) -> SysStatus:
+    return SysStatus(present, enabled, health, _known(mv, _U16) or None, _percent(rest[-1]))
+
+
+def _gps(*fields: int) -> GpsRaw:
+    return GpsRaw(fields[8], _known(fields[9], 255))
+
+
+def _global_position(
+    ms: int, lat: int, lon: int, alt: int, above_home: int, north: int, east: int, down: int, heading: int
+) -> GlobalPosition:
+    return GlobalPosition(ms, lat, lon, alt, above_home, north, east, down, _known(heading, _U16))
+
+
+def _mission_current(seq: int, total: int, _state: int, _mode: int, mission_id: int) -> MissionCurrent:
+    return MissionCurrent(seq, None if total in (0, _U16) else total, mission_id or None)
+
+
+def _command_ack(command: int, result: int) -> CommandAck:
+    return CommandAck(command, result)
+
+
+def _battery(*fields: int) -> BatteryStatus:
+    # Cells in use come first; a pack of more than 65.5 V is sent as full cells that add up to it.
+    used = takewhile(lambda mv: mv not in (0, _U16), fields[3:13])
+    return BatteryStatus(fields[14], sum(used) or None, _percent(fields[17]))
+
+
+def _autopilot_version(*fields: object) -> AutopilotVersion:
+    uid, uid2 = fields[1], fields[11]
+    assert isinstance(uid, int)
+    assert isinstance(uid2, bytes)
+    return AutopilotVersion(f"{uid:016x}", uid2.hex())
+
+
+def _home(lat: int, lon: int, alt: int, *_rest: float) -> HomePosition:
+    return HomePosition(lat, lon, alt)
+
+
+def _extended(_vtol: int, landed: int) -> ExtendedSysState:
+    return ExtendedSysState(landed)
+
+
+def _status_text(severity: int, text: bytes, text_id: int, chunk: int) -> StatusText:
+    piece, end, _ = text.partition(b"\0")
+    return StatusText(severity, piece.decode("utf-8", "replace"), text_id, chunk, bool(end) or text_id == 0)
+
+
+_LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message]]] = {
+    frames.HEARTBEAT: (struct.Struct("<IBBBBB"), _heartbeat),
+    frames.SYS_STATUS: (struct.Struct("<IIIHHhHHHHHHb"), _sys_status),
+    frames.GPS_RAW_INT: (struct.Struct("<QiiiHHHHBB"), _gps),
+    frames.GLOBAL_POSITION_INT: (struct.Struct("<IiiiihhhH"), _global_position),
+    frames.MISSION_CURRENT: (struct.Struct("<HHBBI"), _mission_current),
+    frames.MISSION_ITEM_REACHED: (struct.Struct("<H"), MissionItemReached),
+    frames.COMMAND_ACK: (struct.Struct("<HB"), _command_ack),
+    frames.BATTERY_STATUS: (struct.Struct("<iih10HhBBBb"), _battery),
+    frames.AUTOPILOT_VERSION: (struct.Struct("<QQIIIIHH8s8s8s18s"), _autopilot_version),
+    frames.HOME_POSITION: (struct.Struct("<iii10f"), _home),
+    frames.EXTENDED_SYS_STATE: (struct.Struct("<BB"), _extended),
+    frames.STATUSTEXT: (struct.Struct("<B50sHB"), _status_text),
+}
+
+
+def decode(frame: Frame) -> Message | None:
+    """Return the message in a frame, or ``None`` when it is one that we do not need.
+
+    Trailing zeros that MAVLink 2 cut are put back, and extensions that we do not know are ignored.
+    """
+    layout = _LAYOUTS.get(frame.msg_id)
+    if layout is None:
+        return None
+    fields, make = layout
+    return make(*fields.unpack(frame.payload[: fields.size].ljust(fields.size, b"\0")))

@@ -1,0 +1,1 @@
+"""Robots that speak VDA 5050 2.1: messages, orders and the link."""

@@ -1,0 +1,431 @@
+"""Messages of VDA 5050 2.1.0, as far as fleet control needs them.
+
+What robots send is read leniently: ``null`` is the same as absent, unknown fields and unknown words are
+let be, and only what a decision rests on is required. What we send is written strictly: the names of the
+standard, nothing that is not set. Where the official text and the JSON schemas differ, the text is
+followed (``PAUSED`` is an action status, though the schema of the state forgets it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from hardware.errors import HardwareError
+from telemetry.clock import Clock
+
+VERSION = "2.1.0"
+UINT32 = 2**32
+MAX_MESSAGE_BYTES = 1_000_000
+"""Longer messages are refused unread."""
+LARGEST_M = 100_000.0
+"""A robot further than this from its map's origin is not believed."""
+INSTANT_ACTIONS = frozenset(("startPause", "stopPause", "cancelOrder", "stateRequest", "factsheetRequest"))
+"""The instant actions that we send."""
+INSTANT_PREFIX = "instant-"
+"""What the ids of our instant actions begin with."""
+
+
+class MalformedMessage(HardwareError):
+    """A message is not what the standard says; the text names the field. Nothing was changed by it."""
+
+
+def _name(field: str) -> str:
+    # The text's spelling; the schema of 2.0.0 has allowedDeviationXy.
+    return "allowedDeviationXY" if field == "allowed_deviation_xy" else to_camel(field)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=_name,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        str_max_length=10_000,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+
+def _in_utc(value: datetime) -> datetime:
+    # The standard demands UTC; a robot that leaves the Z away means it all the same.
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+class Header(_Model):
+    """What every message begins with (6.4). ``header_id`` is counted per topic."""
+
+    header_id: int = Field(ge=0, lt=UINT32)
+    timestamp: Moment
+    version: str
+    manufacturer: str
+    serial_number: str
+
+    @field_serializer("timestamp")
+    def _timestamp(self, value: datetime) -> str:
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+    @property
+    def vehicle_ms(self) -> int:
+        """The message time in ms since the Unix epoch."""
+        return round(self.timestamp.timestamp() * 1000)
+
+
+class ActionParameter(_Model):
+    """A parameter of an action."""
+
+    key: str
+    value: str | float | bool | list[Any] | dict[str, Any]
+
+
+class Action(_Model):
+    """An action on a node or at once (6.8)."""
+
+    action_type: str
+    action_id: str
+    blocking_type: str
+    action_description: str | None = None
+    action_parameters: tuple[ActionParameter, ...] | None = None
+
+
+class NodePosition(_Model):
+    """Where a node is: metres east (x) and north (y) of the map's origin."""
+
+    x: float
+    y: float
+    map_id: str
+    theta: float | None = None
+    allowed_deviation_xy: float | None = Field(default=None, ge=0)
+
+
+class Node(_Model):
+    """A node of an order."""
+
+    node_id: str
+    sequence_id: int
+    released: bool
+    node_position: NodePosition | None = None
+    actions: tuple[Action, ...] = ()
+
+
+class Edge(_Model):
+    """An edge of an order; ``max_speed`` in m/s."""
+
+    edge_id: str
+    sequence_id: int
+    released: bool
+    start_node_id: str
+    end_node_id: str
+    max_speed: float | None = None
+    actions: tuple[Action, ...] = ()
+
+
+class Order(Header):
+    """Topic ``order``: a new order or an update of the one under way (6.6)."""
+
+    order_id: str
+    order_update_id: int = Field(ge=0)
+    nodes: tuple[Node, ...] = Field(min_length=1)
+    edges: tuple[Edge, ...]
+
+
+class InstantActions(Header):
+    """Topic ``instantActions``: what the robot does at once (6.9)."""
+
+    actions: tuple[Action, ...]
+
+
+class NodeState(_Model):
+    """A node that is still to be reached."""
+
+    node_id: str
+    sequence_id: int = Field(ge=0, lt=UINT32)
+    released: bool
+
+
+class EdgeState(_Model):
+    """An edge that is still to be driven."""
+
+    edge_id: str
+    sequence_id: int
+    released: bool
+
+
+class ActionState(_Model):
+    """How far an action is (6.11). A status that we do not know is one that is not over."""
+
+    action_id: str
+    action_status: str
+    action_type: str | None = None
+    result_description: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the robot will do no more about it."""
+        return self.action_status in ("FINISHED", "FAILED")
+
+    @property
+    def instant(self) -> bool:
+        """Whether it is an instant action of ours; the type is optional in a state, the id is not."""
+        return self.action_type in INSTANT_ACTIONS or self.action_id.startswith(INSTANT_PREFIX)
+
+
+class AgvPosition(_Model):
+    """Where the robot is; ``theta`` in radians counter-clockwise from x (east)."""
+
+    x: float = Field(ge=-LARGEST_M, le=LARGEST_M)
+    y: float = Field(ge=-LARGEST_M, le=LARGEST_M)
+    theta: float = 0.0
+    map_id: str
+    position_initialized: bool = True
+
+
+class Velocity(_Model):
+    """Speed in the robot's own axes, x forward and y left, in m/s."""
+
+    vx: float | None = Field(default=None, ge=-100, le=100)
+    vy: float | None = Field(default=None, ge=-100, le=100)
+    omega: float | None = None
+
+
+class BatteryState(_Model):
+    """The battery; ``battery_charge`` in percent."""
+
+    battery_charge: float = Field(ge=-1, le=101)
+    battery_voltage: float | None = Field(default=None, ge=0, le=10_000)
+    charging: bool = False
+
+
+class ErrorReference(_Model):
+    """What an error is about."""
+
+    reference_key: str
+    reference_value: str
+
+    @field_validator("reference_value", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) else value
+
+
+class ErrorState(_Model):
+    """An error that is present. Any level but ``WARNING`` is read as one that stops the robot."""
+
+    error_type: str
+    error_level: str
+    error_references: tuple[ErrorReference, ...] = ()
+    error_description: str | None = None
+    error_hint: str | None = None
+
+    @property
+    def fatal(self) -> bool:
+        """Whether a person is needed."""
+        return self.error_level != "WARNING"
+
+    def refers_to(self, key: str, value: str) -> bool:
+        """Whether one of its references is this one."""
+        return any(ref.reference_key == key and ref.reference_value == value for ref in self.error_references)
+
+    def words(self) -> str:
+        """The error in one line."""
+        parts = [f"{self.error_level} {self.error_type}", self.error_description, self.error_hint]
+        return ": ".join(part for part in parts if part)
+
+
+class SafetyState(_Model):
+    """Emergency stop and protective field."""
+
+    e_stop: str = "NONE"
+    field_violation: bool = False
+
+
+class State(Header):
+    """Topic ``state`` (6.10)."""
+
+    order_id: str
+    order_update_id: int = Field(ge=0, lt=UINT32)
+    last_node_id: str
+    last_node_sequence_id: int = Field(ge=0, lt=UINT32)
+    driving: bool
+    paused: bool = False
+    new_base_request: bool = False
+    operating_mode: str = Field(max_length=64)
+    node_states: tuple[NodeState, ...]
+    edge_states: tuple[EdgeState, ...] = ()
+    action_states: tuple[ActionState, ...]
+    agv_position: AgvPosition | None = None
+    velocity: Velocity | None = None
+    battery_state: BatteryState | None = None
+    errors: tuple[ErrorState, ...] = ()
+    safety_state: SafetyState = SafetyState()
+
+    @property
+    def commandable(self) -> bool:
+        """Whether fleet control is in charge; in the other modes nothing is sent (table 1)."""
+        return self.operating_mode in ("AUTOMATIC", "SEMIAUTOMATIC")
+
+    @property
+    def order_active(self) -> bool:
+        """Whether an order is being executed or waits for its next base (6.6.2, figure 8, step 3).
+
+        Instant actions are in ``actionStates`` too; one under way does not make an order.
+        """
+        return bool(self.node_states or self.edge_states) or any(
+            not action.over and not action.instant for action in self.action_states
+        )
+
+    def action(self, action_id: str) -> ActionState | None:
+        """Return the state of an action, ``None`` when the robot does not list it."""
+        return next((action for action in self.action_states if action.action_id == action_id), None)
+
+
+class Visualization(_Model):
+    """Topic ``visualization``: position and speed at a higher rate; all fields are optional (6.13)."""
+
+    header_id: int | None = Field(default=None, ge=0, lt=UINT32)
+    timestamp: Moment | None = None
+    agv_position: AgvPosition | None = None
+    velocity: Velocity | None = None
+
+
+class Connection(Header):
+    """Topic ``connection`` (6.14); the header of a last will is always old."""
+
+    connection_state: str
+
+
+class OptionalParameter(_Model):
+    """An optional field that the robot supports or needs."""
+
+    parameter: str
+    support: str = "SUPPORTED"
+
+
+class ParameterDefinition(_Model):
+    """A parameter that an action takes."""
+
+    key: str
+
+
+class AgvAction(_Model):
+    """An action that the robot knows."""
+
+    action_type: str
+    action_parameters: tuple[ParameterDefinition, ...] = ()
+
+
+class ProtocolFeatures(_Model):
+    """What the robot can do."""
+
+    optional_parameters: tuple[OptionalParameter, ...] = ()
+    agv_actions: tuple[AgvAction, ...] = ()
+
+
+class Timing(_Model):
+    """Least seconds between order messages."""
+
+    min_order_interval: float = Field(default=0.0, ge=0)
+
+
+class ProtocolLimits(_Model):
+    """How much the robot can take; a limit that is absent or 0 is none."""
+
+    max_array_lens: dict[str, int | None] = Field(default_factory=dict)
+    timing: Timing = Timing()
+
+
+class Factsheet(_Model):
+    """Topic ``factsheet`` (6.15), what we use of it."""
+
+    protocol_features: ProtocolFeatures = ProtocolFeatures()
+    protocol_limits: ProtocolLimits = ProtocolLimits()
+
+    def supports(self, field: str) -> bool:
+        """Whether an optional field may be sent to it; ``field`` is the last part of its full name."""
+        return any(
+            option.parameter.rsplit(".", 1)[-1].lower() == field.lower()
+            for option in self.protocol_features.optional_parameters
+        )
+
+    def action(self, action_type: str) -> AgvAction | None:
+        """Return what it says of an action, ``None`` when it does not list it."""
+        actions = self.protocol_features.agv_actions
+        return next((action for action in actions if action.action_type == action_type), None)
+
+    @property
+    def max_nodes(self) -> int | None:
+        """The most nodes that an order may have, ``None`` for no limit."""
+        return self.protocol_limits.max_array_lens.get("order.nodes") or None
+
+
+M = TypeVar("M", bound=_Model)
+
+
+def read(model: type[M], payload: bytes) -> M:
+    """Read a message; raises ``MalformedMessage`` naming topic and field."""
+    what = model.__name__[0].lower() + model.__name__[1:]
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise MalformedMessage(f"{what}: {len(payload)} bytes are more than {MAX_MESSAGE_BYTES}")
+    if b"\\u0000" in payload:
+        # Valid JSON, but no text of ours, and none that a database takes.
+        raise MalformedMessage(f"{what}: a text holds the character U+0000")
+    try:
+        data = orjson.loads(payload)
+    except ValueError as error:
+        raise MalformedMessage(f"{what}: not JSON: {error}") from error
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "message"
+        raise MalformedMessage(f"{what}: {field}: {first['msg']}") from error
+
+
+def write(message: _Model) -> bytes:
+    """Write a message as the standard has it: its own field names, without fields that are not set."""
+    return orjson.dumps(message.model_dump(by_alias=True, exclude_none=True))
+
+
+class HeaderSource:
+    """Makes the headers of our messages to one robot: counted per topic, stamped with domain time."""
+
+    def __init__(self, *, manufacturer: str, serial: str, clock: Clock) -> None:
+        self._manufacturer = manufacturer
+        self._serial = serial
+        self._clock = clock
+        self._next: dict[str, int] = {}
+
+    def next(self, topic: str) -> dict[str, Any]:
+        """Return the header fields of the next message on ``topic``."""
+        header_id = self._next.get(topic, 0)
+        self._next[topic] = (header_id + 1) % UINT32
+        return {
+            "header_id": header_id,
+            "timestamp": self._clock.now(),
+            "version": VERSION,
+            "manufacturer": self._manufacturer,
+            "serial_number": self._serial,
+        }

@@ -1,0 +1,77 @@
+"""Rules of form: what must hold before the other rules can be asked at all."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+from routing.plan import Leg, Plan, Route, StopAction, Trip
+from routing.problem import Problem
+from routing.validate.violation import Violation
+
+
+def check_form(problem: Problem, plan: Plan) -> Iterator[Violation]:
+    """Known vehicles and sites, distinct names, legs that say what they do, finite numbers, aware times."""
+    vehicles = {vehicle.vehicle_id: vehicle for vehicle in problem.vehicles}
+    for vehicle_id, times in Counter(route.vehicle_id for route in plan.routes).items():
+        if times > 1:
+            yield Violation("form.route", vehicle_id, f"the vehicle has {times} routes")
+    trip_ids = Counter(trip.trip_id for route in plan.routes for trip in route.trips)
+    for trip_id, times in trip_ids.items():
+        if times > 1:
+            yield Violation("form.trip", trip_id, f"the name is used for {times} trips")
+    for route in plan.routes:
+        if route.vehicle_id not in vehicles:
+            yield Violation("form.vehicle", route.vehicle_id, "the vehicle is not in the problem")
+            continue
+        yield from _route(problem, route, vehicles[route.vehicle_id].home_site)
+
+
+def _route(problem: Problem, route: Route, home: str) -> Iterator[Violation]:
+    if route.home_site != home:
+        yield Violation(
+            "form.home", route.vehicle_id, f"the route starts from {route.home_site}, the vehicle is at {home}"
+        )
+    if len(route.trips) > problem.max_trips_per_vehicle:
+        yield Violation(
+            "form.trips",
+            route.vehicle_id,
+            f"{len(route.trips)} trips, at most {problem.max_trips_per_vehicle} are allowed",
+        )
+    sites = {site.site_id for site in problem.region.sites}
+    for trip in route.trips:
+        yield from _trip(trip, home, sites)
+
+
+def _trip(trip: Trip, home: str, sites: set[str]) -> Iterator[Violation]:
+    if len(trip.legs) < 2:
+        yield Violation("form.legs", trip.trip_id, "a trip needs at least one drop and the way home")
+        return
+    last = trip.legs[-1]
+    if last.action is not StopAction.HOME or last.to_site != home or last.order_ids:
+        yield Violation("form.home", trip.trip_id, f"the last leg must end at home, {home}, with no orders")
+    for number, leg in enumerate(trip.legs, start=1):
+        subject = f"{trip.trip_id}/{number}"
+        if number < len(trip.legs) and (leg.action is not StopAction.DROP or not leg.order_ids):
+            yield Violation("form.drop", subject, "a leg before the last must end with a drop of orders")
+        if leg.to_site not in sites:
+            yield Violation("form.site", subject, f"site {leg.to_site} is not in the region")
+        yield from _leg(subject, leg)
+
+
+def _leg(subject: str, leg: Leg) -> Iterator[Violation]:
+    for name in ("depart", "arrive", "leave"):
+        if getattr(leg, name).utcoffset() is None:
+            yield Violation("form.time", subject, f"{name} has no time zone")
+    if len(leg.path) < 2 and leg.distance_m > 0:
+        yield Violation("form.path", subject, "the path has fewer than 2 points")
+    if not leg.path:
+        yield Violation("form.path", subject, "the path is empty")
+    numbers = [leg.distance_m, leg.energy_wh]
+    for point in leg.path:
+        numbers += [point.lat, point.lon, point.alt_amsl_m]
+    if not all(math.isfinite(number) for number in numbers):
+        yield Violation("form.number", subject, "a position, distance or energy is not a finite number")
+    elif any(abs(point.lat) > 90 or abs(point.lon) > 180 for point in leg.path):
+        yield Violation("form.number", subject, "a position is not on the earth")

@@ -1,0 +1,428 @@
+"""The simulated autopilot: flight modes, arming and landing, as PX4 1.16 behaves seen from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from simulators import missions
+from simulators.failsafe import Failsafes
+from simulators.feasibility import Verdict, judge_mission
+from simulators.fence import Fence
+from simulators.flight import Airframe, Target
+from simulators.gripper import GRAB, RELEASE, Gripper
+from simulators.missions import Item, MissionStore
+from simulators.modes import Mode
+from simulators.navigator import MissionFlight, ReturnFlight
+from simulators.params import Parameters
+
+_HOME_AFTER_S = 2.6
+_READY_AFTER_S = 4.6
+_SWAP_AFTER_S = 5.0
+_SWAP_WITHIN_M = 10.0
+_CRITICAL, _INFO = 2, 6
+
+
+class Outbox(Protocol):
+    """Where the autopilot speaks: the ground station and the vehicle's own log."""
+
+    def text(self, severity: int, text: str) -> None:
+        """Say a STATUSTEXT."""
+        ...
+
+    def log(self, event: str, **fields: object) -> None:
+        """Write an event to the vehicle's log."""
+        ...
+
+    def gripper_ack(self, result: int, partner: tuple[int, int] | None) -> None:
+        """Acknowledge a DO_GRIPPER."""
+        ...
+
+    def home_changed(self) -> None:
+        """Home was set."""
+        ...
+
+    def keep(self) -> None:
+        """Parameters or missions changed and must outlive a restart."""
+        ...
+
+
+class Autopilot:
+    """One vehicle's autopilot. ``now_s`` is the vehicle's own time since its start."""
+
+    def __init__(
+        self, body: Airframe, params: Parameters, store: MissionStore, outbox: Outbox, *, payload_kg: float
+    ) -> None:
+        self.body = body
+        self.params = params
+        self.store = store
+        self.text: Callable[[int, str], None] = outbox.text
+        self.log: Callable[..., None] = outbox.log
+        self._outbox = outbox
+        self._payload_kg = payload_kg
+        self.now_s = 0.0
+        self.mode = Mode.LOITER
+        self.armed = False
+        self.landed = True
+        self.crashed = False
+        self.battery_failed = False
+        self.home_position: tuple[float, float, float] | None = None
+        self.home_local = (0.0, 0.0)
+        self.home_alt_m = body.alt_m
+        self.mission = MissionFlight(self)
+        self.rtl = ReturnFlight(self)
+        self.failsafes = Failsafes(self)
+        self.gripper = Gripper(answer=outbox.gripper_ack, done=self._gripped)
+        self.verdict = Verdict("no mission")
+        self.taking_off = False
+        self._airborne_since_arming = False
+        self._armed_s = 0.0
+        self._landed_s = 0.0
+        self._disarmed_s = 0.0
+        self._swapped = True
+        self._takeoff_to_m: float | None = None
+        self._hold: tuple[float, float, float] | None = None
+        self._hold_speed_mps: float | None = None
+        self._speed_mps: float | None = None
+        self._next_check_s = 0.0
+        self._drained = 0.0
+        body.payload_kg = payload_kg
+
+    # -- state that telemetry reads ----------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether sensors and position are up."""
+        return self.now_s >= _READY_AFTER_S and not self.failsafes.gps_lost and not self.crashed
+
+    @property
+    def battery_fraction(self) -> float:
+        """Battery level as reported, 0 to 1."""
+        return 0.0 if self.battery_failed else self.body.battery_fraction
+
+    @property
+    def landing(self) -> bool:
+        """Whether it is coming down to land."""
+        by_mode = self.mode is Mode.LAND or (self.mode is Mode.RTL and self.rtl.landing)
+        return not self.landed and (by_mode or self.mission.landing)
+
+    def local(self, item: Item) -> tuple[float, float]:
+        """East and north of an item in the local frame."""
+        return self.body.local(item.lat, item.lon)
+
+    def altitude(self, item: Item) -> float:
+        """Altitude AMSL of an item."""
+        return self.home_alt_m + item.z if item.relative else item.z
+
+    # -- targets -----------------------------------------------------------------------------------
+
+    def _limits(self) -> tuple[float, float]:
+        return float(self.params["MPC_Z_VEL_MAX_UP"]), float(self.params["MPC_Z_VEL_MAX_DN"])
+
+    def cruise_target(self, east_m: float, north_m: float, alt_m: float, speed_mps: float | None) -> Target:
+        """A place to fly to, at ``speed_mps`` or the cruise speed."""
+        wanted = speed_mps or self._speed_mps or float(self.params["MPC_XY_CRUISE"])
+        up_mps, down_mps = self._limits()
+        return Target(east_m, north_m, alt_m, min(wanted, float(self.params["MPC_XY_VEL_MAX"])), up_mps, down_mps)
+
+    def climb_target(self, alt_m: float, *, fast: bool = False) -> Target:
+        """Straight up (or down) to an altitude."""
+        up_mps, down_mps = self._limits()
+        low = self.body.alt_m - self.home_alt_m < float(self.params["MPC_LAND_ALT1"])
+        rate = up_mps if fast or not low else min(up_mps, float(self.params["MPC_TKO_SPEED"]))
+        east_m, north_m = self._still_place()
+        return Target(east_m, north_m, alt_m, 2.0, rate, down_mps)
+
+    def _still_place(self) -> tuple[float, float]:
+        if self._hold is None:
+            self._hold = (self.body.east_m, self.body.north_m, self.body.alt_m)
+        return self._hold[0], self._hold[1]
+
+    def land_target(self, east_m: float, north_m: float) -> Target:
+        """Down to the ground, slower near it (MPC_LAND_ALT1, MPC_LAND_ALT2, MPC_LAND_SPEED)."""
+        up_mps, fast = self._limits()
+        slow = min(fast, float(self.params["MPC_LAND_SPEED"]))
+        high_m, low_m = float(self.params["MPC_LAND_ALT1"]), float(self.params["MPC_LAND_ALT2"])
+        height_m = self.body.alt_m - self.body.ground_m
+        share = min(1.0, max(0.0, (height_m - low_m) / max(high_m - low_m, 0.1)))
+        rate = slow + share * (fast - slow)
+        return Target(east_m, north_m, self.body.ground_m - 20.0, 2.0, up_mps, rate)
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def arming_refusals(self) -> list[str]:
+        """Why it would not arm now; empty when it would."""
+        refusals = []
+        if self.crashed:
+            refusals.append("vehicle crashed")
+        if self.now_s < _READY_AFTER_S:
+            refusals.append("system not ready")
+        if self.failsafes.gps_lost or self.home_position is None:
+            refusals.append("no global position")
+        if self.failsafes.battery_warning() >= 2:
+            refusals.append("low battery")
+        if int(self.params["NAV_DLL_ACT"]) > 0 and self.failsafes.link_lost:
+            refusals.append("No connection to the ground control station")
+        if self.mode is Mode.MISSION and self.verdict.reason is not None:
+            refusals.append(f"mission: {self.verdict.reason}")
+        return refusals
+
+    def arm(self) -> bool:
+        """Arm; returns whether it is armed. A refusal is said and logged."""
+        if self.armed:
+            return True
+        refusals = self.arming_refusals()
+        if refusals:
+            self.text(_CRITICAL, "Arming denied: Resolve system health failures first")
+            self.log("arming_denied", reasons=refusals)
+            return False
+        self.armed = True
+        self._armed_s = self._landed_s = self.now_s
+        self._airborne_since_arming = False
+        self._set_home()
+        self.log("armed")
+        self.text(_INFO, "Armed by external command")
+        self._begin_mode()
+        return True
+
+    def disarm(self, *, force: bool = False, by: str = "external command") -> bool:
+        """Disarm on the ground, or anywhere by force; returns whether it is disarmed."""
+        if not self.armed:
+            return True
+        if not self.landed and not force:
+            self.text(_CRITICAL, "Disarming denied: not landed")
+            return False
+        self.armed = False
+        self._disarmed_s, self._swapped = self.now_s, False
+        self._speed_mps = None
+        self.mission.note_disarmed()
+        self.failsafes.mode_changed_by_user()
+        self.log("disarmed", by=by)
+        self.text(_INFO, f"Disarmed by {by}")
+        if self.mode in (Mode.TAKEOFF, Mode.LAND, Mode.RTL):
+            self.enter_mode(Mode.LOITER, "disarmed")
+        self._outbox.keep()
+        return True
+
+    def set_mode(self, mode: Mode, cause: str = "command") -> bool:
+        """Change the mode; in the air only to one that can be flown. Returns whether it was taken."""
+        if self.armed and mode is Mode.MISSION and self.verdict.reason is not None:
+            self.text(_CRITICAL, "Switching to Mission is currently not available")
+            return False
+        if (self.armed and not self.failsafes.gps_lost) or not self.armed or mode is Mode.LAND:
+            self.failsafes.mode_changed_by_user()
+            self.enter_mode(mode, cause)
+            return True
+        self.text(_CRITICAL, f"Switching to {mode.label[5:].title()} is currently not available")
+        return False
+
+    def enter_mode(self, mode: Mode, cause: str) -> None:
+        """Take a mode without asking (failsafes, ends of missions)."""
+        if mode is self.mode and not (mode is Mode.TAKEOFF and self.landed):
+            if mode is Mode.LOITER:
+                self._hold = None
+            return
+        if self.mode is Mode.MISSION:
+            self.mission.deactivate()
+        self.mode = mode
+        self.log("mode", mode=mode.label, cause=cause)
+        if mode is Mode.MISSION:
+            self._judge()
+        self._begin_mode()
+
+    def _begin_mode(self) -> None:
+        self._hold = None
+        self._hold_speed_mps = None
+        self._takeoff_to_m = self._takeoff_to_m if self.mode is Mode.TAKEOFF else None
+        if self.mode is Mode.MISSION and not self.mission.active:
+            self.mission.activate()
+        elif self.mode is Mode.RTL:
+            self.rtl.activate()
+
+    def takeoff(self, alt_amsl_m: float | None) -> bool:
+        """Choose the take-off mode, to an altitude or ``MIS_TAKEOFF_ALT`` above home."""
+        self._takeoff_to_m = alt_amsl_m
+        return self.set_mode(Mode.TAKEOFF)
+
+    def reposition(self, place: tuple[float, float] | None, alt_m: float | None, speed_mps: float | None) -> bool:
+        """Hold elsewhere. A place outside the fence is accepted, said, and not flown to, as in PX4."""
+        if not self.set_mode(Mode.LOITER, "reposition"):
+            return False
+        if not self.armed or self.landed:
+            return True
+        if place is not None and not self.failsafes.fence_ignored and not self.failsafes.fence.allows(*place):
+            self.text(_CRITICAL, "Reposition is outside geofence")
+            return True
+        east_m, north_m = self.body.local(*place) if place else (self.body.east_m, self.body.north_m)
+        self._hold = (east_m, north_m, self.body.alt_m if alt_m is None else alt_m)
+        self._hold_speed_mps = speed_mps
+        return True
+
+    def change_speed(self, speed_mps: float) -> None:
+        """Set the cruise speed of the mode under way; 0 or less resets it."""
+        value = speed_mps if speed_mps > 0.0 else None
+        self._speed_mps = value
+        if self.mission.active:
+            self.mission.cruise_mps = value
+
+    def mission_finished(self) -> None:
+        """The last item is done: hold in the air; on the ground the mode stays until it disarms."""
+        self.log("mission_finished")
+        if not self.landed:
+            self.enter_mode(Mode.LOITER, "mission finished")
+
+    def stored(self, kind: int, changed: bool, current: int) -> None:
+        """A mission, fence or rally list was stored."""
+        counts = {missions.MISSION: "mission", missions.FENCE: "fence", missions.RALLY: "rally"}
+        self.log("stored", kind=counts[kind], items=len(self.store.items[kind]), changed=changed)
+        if kind == missions.FENCE:
+            self.failsafes.set_fence(Fence.of(self.store.items[kind]))
+        if changed:
+            if kind == missions.MISSION:
+                self.mission.changed(current)
+            self._judge()
+            self._outbox.keep()
+
+    def _judge(self) -> None:
+        self.verdict = judge_mission(
+            self.store.items[missions.MISSION],
+            home_alt_m=self.home_alt_m if self.home_position else None,
+            landed=self.landed,
+            takeoff_land_required=int(self.params["MIS_TKO_LAND_REQ"]),
+            fence=None if self.failsafes.fence_ignored else self.failsafes.fence,
+            rally=self.store.items[missions.RALLY],
+        )
+        for text in self.verdict.texts:
+            self.text(_CRITICAL, text)
+        if self.verdict.reason is None or not self.store.items[missions.MISSION]:
+            return
+        self.log("infeasible", reason=self.verdict.reason)
+        if self.armed and not self.landed and self.mode is Mode.MISSION:
+            self.enter_mode(Mode.LOITER, "mission infeasible")
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def step(self, dt: float) -> None:
+        """Move on by ``dt`` seconds of vehicle time."""
+        self.now_s += dt
+        self.gripper.tick(self.now_s)
+        if self.home_position is None and self.now_s >= _HOME_AFTER_S and not self.failsafes.gps_lost:
+            self._set_home()
+            self._judge()
+        if self.now_s >= self._next_check_s:
+            self._next_check_s = self.now_s + 0.2
+            self.failsafes.check()
+            self._simulate_drain()
+        if self.armed:
+            self.body.step(dt, self._fly(), motors=not self.crashed)
+        elif not self.body.on_ground:
+            self.body.step(dt, None, motors=False)
+        else:
+            self.body.rest(dt)
+        self._watch_ground()
+
+    def _fly(self) -> Target | None:
+        if self.mode is Mode.MISSION:
+            self.taking_off = False
+            target = self.mission.update()
+            if self.mode is Mode.MISSION:
+                return target if target is not None or self.landed else self._hover()
+        if self.mode is Mode.TAKEOFF:
+            return self._take_off()
+        if self.landed:
+            return None
+        if self.mode is Mode.RTL:
+            return self.rtl.update()
+        if self.mode is Mode.LAND:
+            return self.land_target(*self._still_place())
+        return self._hover()
+
+    def _take_off(self) -> Target:
+        if self._takeoff_to_m is None:
+            self._takeoff_to_m = self.home_alt_m + float(self.params["MIS_TAKEOFF_ALT"])
+        self.taking_off = True
+        if not self.landed and self.body.alt_m >= self._takeoff_to_m - 0.5:
+            self.taking_off = False
+            self.enter_mode(Mode.LOITER, "take-off finished")
+        return self.climb_target(self._takeoff_to_m if self._takeoff_to_m is not None else self.body.alt_m)
+
+    def _hover(self) -> Target | None:
+        body = self.body
+        if self._hold is None:
+            if abs(body.ve) + abs(body.vn) + abs(body.vu) > 0.6:
+                return None
+            self._hold = (body.east_m, body.north_m, body.alt_m)
+        return self.cruise_target(*self._hold, self._hold_speed_mps)
+
+    def _watch_ground(self) -> None:
+        body = self.body
+        if self.landed and not body.on_ground and body.alt_m > body.ground_m + 0.15:
+            self.landed, self._airborne_since_arming = False, True
+            self.log("takeoff", alt_m=round(body.alt_m, 2))
+        elif not self.landed and body.on_ground and body.contact_s > 0.5:
+            self.landed, self._landed_s = True, self.now_s
+            place = body.position()
+            self.log("landed", lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2))
+            self.text(_INFO, "Landing detected")
+        if body.energy_wh <= 0.0 and not self.landed and not self.crashed:
+            self.crashed = True
+            self.log("battery_empty")
+        if self.armed and self.landed:
+            self._disarm_by_itself()
+        if not self.armed and self.landed and not self._swapped:
+            self._swap_battery()
+
+    def _disarm_by_itself(self) -> None:
+        if self.crashed:
+            self.disarm(force=True, by="lockdown")
+            return
+        amid_mission = self.mode is Mode.MISSION and not self.mission.finished
+        if self._airborne_since_arming:
+            if not amid_mission and self.now_s - self._landed_s > float(self.params["COM_DISARM_LAND"]):
+                self.disarm(by="landing")
+        elif self.now_s - self._armed_s > float(self.params["COM_DISARM_PRFLT"]):
+            self.disarm(by="auto preflight disarming")
+
+    def _swap_battery(self) -> None:
+        """The ground crew at home: a full battery and the next parcel, 5 s after disarming."""
+        if self.now_s - self._disarmed_s < _SWAP_AFTER_S:
+            return
+        self._swapped = True
+        body = self.body
+        if self.crashed or body.east_m**2 + body.north_m**2 > _SWAP_WITHIN_M**2:
+            return
+        body.energy_wh = body.kind.battery_wh
+        self.battery_failed = False
+        body.payload_kg = self._payload_kg
+        self.gripper.close_on_parcel()
+        self.log("turnaround", payload_kg=body.payload_kg)
+
+    def _simulate_drain(self) -> None:
+        """PX4's battery simulator where ``SIM_BAT_DRAIN`` is set: linear in time while armed."""
+        seconds = float(self.params["SIM_BAT_DRAIN"])
+        if seconds <= 0.0 or not self.armed:
+            self._drained = self.body.battery_fraction
+            return
+        floor = float(self.params["SIM_BAT_MIN_PCT"]) / 100.0
+        self._drained = max(min(floor, self._drained), self._drained - 0.2 / seconds)
+        self.body.energy_wh = self._drained * self.body.kind.battery_wh
+
+    def _set_home(self) -> None:
+        lat, lon, alt_m = self.body.estimate()
+        self.home_position = (lat, lon, alt_m)
+        self.home_local = self.body.local(lat, lon)
+        self.home_alt_m = alt_m
+        self._outbox.home_changed()
+
+    def _gripped(self, action: int, seq: int | None) -> None:
+        if action == GRAB:
+            self.log("grabbed", seq=seq)
+            return
+        releases = sum(
+            item.command == missions.GRIPPER and round(item.params[1]) == RELEASE
+            for item in self.store.items[missions.MISSION]
+        )
+        share = self._payload_kg / releases if seq is not None and releases else self._payload_kg
+        self.body.payload_kg = max(0.0, self.body.payload_kg - share)
+        place = self.body.position()
+        self.log("released", seq=seq, lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2))

@@ -1,0 +1,292 @@
+"""How the simulated autopilot flies a mission item by item, and how it returns and lands."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from simulators import missions
+from simulators.flight import Target
+from simulators.missions import Item
+from simulators.modes import Mode
+
+if TYPE_CHECKING:
+    from simulators.autopilot import Autopilot
+
+_CORNER_MIN_M = 2.0
+
+
+class MissionFlight:
+    """Executes the stored mission while the mode is MISSION.
+
+    ``current`` is the item under way and stays the last one at the end; ``reached`` is the last item
+    reached in this activation, -1 before.
+    """
+
+    def __init__(self, pilot: Autopilot) -> None:
+        self._pilot = pilot
+        self.current = 0
+        self.reached = -1
+        self.finished = False
+        self.active = False
+        self.cruise_mps: float | None = None
+        self._ever_active = False
+        self._disarmed_since = False
+        self._reset_item()
+
+    def _reset_item(self) -> None:
+        self._climb_to_m: float | None = None
+        self._arrived_s: float | None = None
+        self._started_s: float | None = None
+        self._from: tuple[float, float] | None = None
+        self._over_landing = False
+        self._climbed = False
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The mission carried."""
+        return self._pilot.store.items[missions.MISSION]
+
+    @property
+    def landing(self) -> bool:
+        """Whether the item under way is a landing."""
+        return self.active and bool(self.items) and self.items[self.current].command == missions.LAND
+
+    def changed(self, current: int) -> None:
+        """A different mission was stored; it begins at ``current``."""
+        self.current = max(0, current)
+        self.finished = False
+        self._ever_active = self.active
+        self.reached = -1
+        self._reset_item()
+        self._climbed = not self._pilot.landed
+
+    def set_current(self, seq: int) -> bool:
+        """Go on with another item; returns whether there is one."""
+        if not 0 <= seq < len(self.items):
+            return False
+        self.current = seq
+        self.finished = False
+        self._ever_active = False
+        self._reset_item()
+        self._climbed = not self._pilot.landed
+        return True
+
+    def note_disarmed(self) -> None:
+        """Remember a disarming: a mission at its last item then starts over when activated again."""
+        self._disarmed_since = True
+
+    def activate(self) -> None:
+        """Take up the mission where it stands, or at its beginning after it was flown to its end."""
+        if self._disarmed_since and self._ever_active and self.current + 1 >= len(self.items):
+            self.current = 0
+        self.active = self._ever_active = True
+        self._disarmed_since = False
+        self.finished = False
+        self.cruise_mps = None
+        for item in self.items[: self.current]:
+            if item.command == missions.CHANGE_SPEED:
+                self._change_speed(item)
+        self._reset_item()
+
+    def deactivate(self) -> None:
+        """Leave the mission; its current item is kept."""
+        self.active = False
+        self.reached = -1
+
+    def update(self) -> Target | None:
+        """Carry the mission on; returns where to fly, ``None`` to stay."""
+        # Several immediate items may follow one another; one position item ends the chain.
+        for _ in range(len(self.items)):
+            if self.finished or self._pilot.mode is not Mode.MISSION or not self.items:
+                return None
+            item = self.items[self.current]
+            done, target = self._carry_out(item)
+            if not done:
+                return target
+            self._complete()
+        return None
+
+    def _complete(self) -> None:
+        self.reached = self.current
+        self._pilot.log("reached", seq=self.current)
+        if self.current + 1 < len(self.items):
+            self._from = None
+            previous = self.items[self.current]
+            start = self._pilot.local(previous) if previous.placed else None
+            self.current += 1
+            self._reset_item()
+            self._from = start
+            self._climbed = not self._pilot.landed
+        else:
+            self.finished = True
+            self._pilot.mission_finished()
+
+    def _carry_out(self, item: Item) -> tuple[bool, Target | None]:
+        if item.command == missions.CHANGE_SPEED:
+            self._change_speed(item)
+            return True, None
+        if item.command == missions.GRIPPER:
+            return self._release(item), None
+        if item.command in (missions.DELAY, missions.CONDITION_DELAY):
+            return self._waited(item.params[0]), None
+        if item.command == missions.RETURN:
+            self._pilot.set_mode(Mode.RTL, "mission")
+            return False, None
+        if not item.placed:
+            return True, None
+        if not self._climbed:
+            return False, self._climb(item)
+        if item.command == missions.LAND:
+            return self._land(item)
+        return self._go(item)
+
+    def _change_speed(self, item: Item) -> None:
+        self.cruise_mps = item.params[1] if item.params[1] > 0.0 else None
+
+    def _release(self, item: Item) -> bool:
+        pilot = self._pilot
+        if self._started_s is None:
+            self._started_s = pilot.now_s
+            pilot.gripper.command(round(item.params[1]), seq=self.current)
+        waited = pilot.now_s - self._started_s
+        return not pilot.gripper.busy or waited > float(pilot.params["MIS_PD_TO"])
+
+    def _waited(self, seconds: float) -> bool:
+        if self._arrived_s is None:
+            self._arrived_s = self._pilot.now_s
+        return self._pilot.now_s - self._arrived_s >= seconds
+
+    def _climb(self, item: Item) -> Target | None:
+        """Leave the ground straight up before anything else, at least to the take-off altitude."""
+        pilot = self._pilot
+        if not pilot.landed and self._climb_to_m is None:
+            self._climbed = True
+            return None
+        if self._climb_to_m is None:
+            above_home = pilot.home_alt_m + float(pilot.params["MIS_TAKEOFF_ALT"])
+            wanted = pilot.altitude(item)
+            self._climb_to_m = wanted if item.command == missions.TAKEOFF else max(wanted, above_home)
+        if pilot.body.alt_m > self._climb_to_m - float(pilot.params["NAV_MC_ALT_RAD"]):
+            self._climbed = True
+        return pilot.climb_target(self._climb_to_m)
+
+    def _land(self, item: Item) -> tuple[bool, Target | None]:
+        pilot = self._pilot
+        if pilot.landed:
+            return True, None
+        east_m, north_m = pilot.local(item)
+        away = math.hypot(east_m - pilot.body.east_m, north_m - pilot.body.north_m)
+        if not self._over_landing and away > float(pilot.params["NAV_ACC_RAD"]):
+            level_m = max(pilot.altitude(item), pilot.body.alt_m) if self._climb_to_m is None else self._climb_to_m
+            self._climb_to_m = level_m
+            return False, self._target(east_m, north_m, level_m, 0.0)
+        self._over_landing = True
+        return False, pilot.land_target(east_m, north_m)
+
+    def _go(self, item: Item) -> tuple[bool, Target | None]:
+        pilot, body = self._pilot, self._pilot.body
+        east_m, north_m = pilot.local(item)
+        alt_m = pilot.altitude(item)
+        accept = item.params[1] if item.command == missions.WAYPOINT and item.params[1] > 0 else 0.0
+        accept = accept or float(pilot.params["NAV_ACC_RAD"])
+        away = math.hypot(east_m - body.east_m, north_m - body.north_m)
+        level = abs(alt_m - body.alt_m) <= float(pilot.params["NAV_MC_ALT_RAD"])
+        if self._arrived_s is None and away <= accept and level:
+            self._arrived_s = pilot.now_s
+        hold_s = item.params[0] if item.command in (missions.WAYPOINT, missions.LOITER_TIME) else 0.0
+        hold_s = hold_s if math.isfinite(hold_s) else 0.0
+        forever = item.command == missions.LOITER_UNLIM
+        stayed = self._arrived_s is not None and pilot.now_s - self._arrived_s >= hold_s
+        if stayed and not forever and item.autocontinue:
+            return True, None
+        through = 0.0 if hold_s > 0.0 or forever else self._through_mps(east_m, north_m, accept)
+        return False, self._target(east_m, north_m, alt_m, through)
+
+    def _target(self, east_m: float, north_m: float, alt_m: float, through_mps: float) -> Target:
+        pilot = self._pilot
+        target = pilot.cruise_target(east_m, north_m, alt_m, self.cruise_mps)
+        target.through_mps = min(through_mps, target.speed_mps)
+        if self._from is not None:
+            target.from_east_m, target.from_north_m = self._from
+        return target
+
+    def _through_mps(self, east_m: float, north_m: float, accept_m: float) -> float:
+        """Speed at which the corner at this waypoint can be rounded inside its acceptance radius."""
+        following = self.items[self.current + 1] if self.current + 1 < len(self.items) else None
+        if following is not None and following.command == missions.CHANGE_SPEED:
+            following = self.items[self.current + 2] if self.current + 2 < len(self.items) else None
+        if following is None or not following.placed or self._from is None:
+            return 0.0
+        next_e, next_n = self._pilot.local(following)
+        out_e, out_n = next_e - east_m, next_n - north_m
+        in_e, in_n = east_m - self._from[0], north_m - self._from[1]
+        lengths = math.hypot(out_e, out_n) * math.hypot(in_e, in_n)
+        if lengths < _CORNER_MIN_M**2:
+            return 0.0
+        turn = math.acos(min(1.0, max(-1.0, (in_e * out_e + in_n * out_n) / lengths)))
+        if turn > math.radians(120.0):
+            return 0.0
+        radius_m = accept_m / max(math.tan(turn / 2.0), 1e-3)
+        return math.sqrt(0.5 * self._pilot.body.kind.acceleration_mps2 * radius_m)
+
+
+class ReturnFlight:
+    """RTL: climb, fly straight to home or the nearest rally point, descend, land (RTL_TYPE 0, 1 and 3)."""
+
+    def __init__(self, pilot: Autopilot) -> None:
+        self._pilot = pilot
+        self.phase = "climb"
+        self._place = (0.0, 0.0)
+        self._level_m = 0.0
+        self._above_s: float | None = None
+
+    def activate(self) -> None:
+        """Choose the destination and the altitude of the return."""
+        pilot, params = self._pilot, self._pilot.params
+        self._place, base_m = self._destination()
+        away = math.hypot(self._place[0] - pilot.body.east_m, self._place[1] - pilot.body.north_m)
+        level_m = base_m + float(params["RTL_RETURN_ALT"])
+        cone = float(params["RTL_CONE_ANG"])
+        if 0.0 < cone < 90.0 and away < level_m - base_m:
+            # Near home PX4 climbs no higher than a cone over it (half angle from the vertical).
+            inside = max(away / math.tan(math.radians(cone)), float(params["RTL_DESCEND_ALT"]))
+            level_m = min(level_m, base_m + inside)
+        if away < float(params["RTL_MIN_DIST"]):
+            level_m = pilot.body.alt_m
+        self._level_m = max(level_m, pilot.body.alt_m)
+        self.phase = "climb"
+        self._above_s = None
+
+    def _destination(self) -> tuple[tuple[float, float], float]:
+        pilot = self._pilot
+        home = (pilot.home_local, pilot.home_alt_m)
+        rally = [(pilot.local(item), pilot.altitude(item)) for item in pilot.store.items[missions.RALLY]]
+        kind = int(pilot.params["RTL_TYPE"])
+        if kind in (2, 4) or not rally:
+            return home
+        choices = rally if kind == 1 else [home, *rally]
+        body = pilot.body
+        return min(choices, key=lambda c: math.hypot(c[0][0] - body.east_m, c[0][1] - body.north_m))
+
+    @property
+    def landing(self) -> bool:
+        """Whether it is on its way down to the ground."""
+        return self.phase == "land"
+
+    def update(self) -> Target | None:
+        """Carry the return on; returns where to fly."""
+        pilot, body = self._pilot, self._pilot.body
+        if pilot.landed:
+            return None
+        east_m, north_m = self._place
+        if self.phase == "climb":
+            if body.alt_m >= self._level_m - 1.0:
+                self.phase = "cruise"
+            return pilot.climb_target(self._level_m, fast=True)
+        away = math.hypot(east_m - body.east_m, north_m - body.north_m)
+        if self.phase == "cruise":
+            if away <= 1.0:
+                self.phase = "land"
+            return pilot.cruise_target(east_m, north_m, self._level_m, None)
+        return pilot.land_target(east_m, north_m)

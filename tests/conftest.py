@@ -1,0 +1,53 @@
+"""Fixtures that start real things: a database server, a database of its own for each test, a broker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from fleet.db.database import Database
+from fleet.embedded import EmbeddedBroker
+from tests.postgres import fresh_database, server_dsn, template_database
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Dsn of a server on which databases may be made; one for the whole run."""
+    with server_dsn() as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(postgres_server: str) -> Iterator[str]:
+    with template_database(postgres_server) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_dsn(postgres_server: str) -> Iterator[str]:
+    """Dsn of a database without a schema, dropped after the test."""
+    with fresh_database(postgres_server) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def dsn(postgres_server: str, _migrated_template: str) -> Iterator[str]:
+    """Dsn of a migrated database of the test's own, dropped after it."""
+    with fresh_database(postgres_server, template=_migrated_template) as copy:
+        yield copy
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """The service's pool on the test's own database."""
+    async with Database.open(dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
+    """An MQTT broker of the test's own; its ``username`` and ``password`` may use every topic."""
+    async with EmbeddedBroker(tmp_path / "broker-home") as running:
+        yield running
