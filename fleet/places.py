@@ -6,6 +6,7 @@ import fcntl
 import os
 import pwd
 import secrets
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -104,6 +105,16 @@ def secret(path: Path) -> tuple[str, bool]:
     made = secrets.token_hex(24)
     write_private(path, made + "\n")
     return made, True
+
+
+def remove_home(home: Path) -> None:
+    """Delete a home that is not in use, with the data that lie elsewhere (see ``EmbeddedPostgres``)."""
+    data = home / "postgres"
+    if data.is_symlink():
+        place = data.readlink().parent
+        if place.parent == SHARED and place.name.startswith("data-"):
+            shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def free_port(host: str = "127.0.0.1") -> int:

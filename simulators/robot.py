@@ -135,9 +135,9 @@ class Simulation:
                     info.wait_for_publish(max(0.0, deadline - time.monotonic()))
                 except (RuntimeError, ValueError) as error:
                     logger.warning("OFFLINE could not be delivered: %s", error)
-        for station in self._stations:
+        for station, info in zip(self._stations, sent, strict=True):
             station.robot.log("shutdown")
-            station.link.close()
+            station.link.close(answered=info is not None and info.is_published())
             station.log.close()
 
 

@@ -152,10 +152,12 @@ class Tracked:
 class ActionEngine:
     """Runs the actions of an order by their blocking types (section 6.12, figure 17).
 
-    ``on_change`` is called after every change of a status, with the action.
+    ``on_change`` is called after every change of a status, with the action; ``failure`` when an action has
+    run its time, and says why it failed, ``None`` when it did not.
     """
 
     on_change: Callable[[Tracked], None]
+    failure: Callable[[Tracked], str | None]
     all: list[Tracked] = field(default_factory=list)
     paused: bool = False
     _triggered: deque[Tracked] = field(default_factory=deque)
@@ -254,7 +256,11 @@ class ActionEngine:
         for item in tuple(self._running):
             item.remaining_s -= dt_s
             if item.remaining_s <= 1e-9:
-                self.finish(item, _RESULTS.get(item.action.action_type, "done"))
+                why = self.failure(item)
+                if why is None:
+                    self.finish(item, _RESULTS.get(item.action.action_type, "done"))
+                else:
+                    self.fail(item, why)
         while self._triggered and self._may_begin(self._triggered[0], standing=standing):
             item = self._triggered.popleft()
             self._running.append(item)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from routing.vehicle_type import VehicleType
-from simulators.robot_actions import CAPABILITIES, LOAD_POSITION, MAX_INSTANT_STATES
+from simulators.robot_actions import CAPABILITIES, LOAD_POSITION
+from simulators.robot_cargo import MAX_LOADS
 from simulators.robot_messages import (
     MAX_ACTIONS,
     MAX_ID_CHARACTERS,
@@ -101,7 +102,7 @@ def _limits(state_interval_s: float, visualization_interval_s: float) -> dict[st
             "edge.actions": MAX_ACTIONS,
             "actions.actionsParameters": MAX_PARAMETERS,
             "instantActions": MAX_ACTIONS,
-            "state.loads": MAX_INSTANT_STATES,
+            "state.loads": MAX_LOADS,
         },
         "timing": {
             "minOrderInterval": 0.1,

@@ -80,11 +80,14 @@ class BrokerConnection:
         info = self._client.publish(topic, message.payload, qos=message.qos, retain=message.retain)
         return info if info.rc is MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
-    def close(self) -> None:
-        """Disconnect in the graceful way, so that the broker does not send the last will."""
-        connected = self._online
+    def close(self, *, answered: bool) -> None:
+        """Disconnect in the graceful way, so that the broker does not send the last will.
+
+        Unless the broker has ``answered`` the farewell, the connection's thread is left to end with the
+        process: one that hangs or is away must not hold it up.
+        """
         self._client.disconnect()
-        if connected:
+        if answered:
             self._client.loop_stop()
 
     def _on_pre_connect(self, client: Client, _userdata: Any) -> None:

@@ -68,7 +68,7 @@ class OrderBook:
         """Accept an order for a robot that stands at ``(x, y)``, or say why not.
 
         ``actions_done`` tells whether all actions of the current order are; ``known`` holds the ids of
-        its actions. Raises ``Rejection`` and changes nothing; ``IGNORED`` changes nothing either.
+        actions that no new one may have. Raises ``Rejection`` and changes nothing; ``IGNORED`` changes nothing either.
         """
         new = order.order_id != self.order_id
         references = [("topic", "order"), ("headerId", str(order.header_id)), ("orderId", order.order_id)]
@@ -76,7 +76,7 @@ class OrderBook:
         try:
             if not new and not self._check_update_id(order):
                 return Verdict.IGNORED
-            self._check_usable(order, first=0 if new else 1, known=set() if new else known)
+            self._check_usable(order, first=0 if new else 1, known=known)
             if new:
                 self._check_new(order, x=x, y=y, actions_done=actions_done)
             else:

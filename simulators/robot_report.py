@@ -77,8 +77,9 @@ class Reporter:
         robot, now_ms = self._robot, self._robot.now_ms
         driving = not robot.drive.standing
         due_s = min(self._intervals.state_s if driving else 1e9, self._intervals.state_max_s)
-        state_due = robot.changed or now_ms - self._state_ms >= due_s * 1000
-        pictured_ms = now_ms - self._visualization_ms
+        state_due = robot.changed or abs(now_ms - self._state_ms) >= due_s * 1000
+        # The distance, not the difference: a simulation's clock that was set back must not silence it.
+        pictured_ms = abs(now_ms - self._visualization_ms)
         picture_due = driving and pictured_ms >= self._intervals.visualization_s * 1000
         messages: list[Outgoing] = []
         if state_due or picture_due:

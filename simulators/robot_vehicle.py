@@ -39,10 +39,10 @@ class Robot:
         self.drive = Drive(self.profile, x=config.x, y=config.y, theta=config.theta)
         self.battery = Battery.at(self.profile, config.battery_pct)
         self.book = OrderBook(self.profile, config.map_id, config.node_id)
-        self.actions = ActionEngine(self._action_changed)
+        self.actions = ActionEngine(self._action_changed, self._action_failure)
         self._log = log
         self.localisation = Localisation(f"{seed}/{config.vehicle_id}")
-        self.cargo = Cargo(config.load_kg)
+        self.cargo = Cargo(self.profile, unseen_kg=config.load_kg)
         self.errors = ErrorList()
         self._seen_actions: deque[str] = deque(maxlen=REMEMBERED_ACTION_IDS)
         self._pausing: list[Tracked] = []
@@ -100,13 +100,7 @@ class Robot:
             references = (("topic", "order"), ("orderId", order.order_id))
             raise Rejection("orderError", f"the robot is in mode {self.mode}", references)
         x, y, _ = self.localisation.pose(self.drive)
-        _, decision = self.book.decision_point()
-        # Actions of the horizon are not known for good: an update usually sends them again as base.
-        known = {
-            item.action.action_id
-            for item in self.actions.all
-            if item.sequence_id is None or item.sequence_id <= decision
-        }
+        known = self._taken_action_ids(new=order.order_id != self.book.order_id)
         if self._cancelling and order.order_id != self.book.order_id:
             references = (("topic", "order"), ("orderId", order.order_id))
             raise Rejection("orderError", "the previous order is still being cancelled", references)
@@ -133,6 +127,18 @@ class Robot:
             released=sum(node.released for node in order.nodes),
         )
 
+    def _taken_action_ids(self, *, new: bool) -> set[str]:
+        """Return the ids of actions that stay in the state when an order or an update is accepted."""
+        if new:
+            return {item.action.action_id for item in self.actions.all if item.scope == "INSTANT"}
+        # Those of the horizon do not stay: an update usually sends them again as base.
+        _, decision = self.book.decision_point()
+        return {
+            item.action.action_id
+            for item in self.actions.all
+            if item.sequence_id is None or item.sequence_id <= decision
+        }
+
     def _track(self, nodes: list[Node], edges: list[Edge]) -> list[Tracked]:
         parts: list[tuple[str, Node | Edge]] = [("NODE", node) for node in nodes]
         parts += [("EDGE", edge) for edge in edges]
@@ -151,7 +157,8 @@ class Robot:
 
     def _instant_action(self, action: Action) -> None:
         self.changed = True
-        if action.action_id in self._seen_actions:
+        known = any(item.action.action_id == action.action_id for item in self.actions.all)
+        if known or action.action_id in self._seen_actions:
             self.log("instant_action_ignored", action_id=action.action_id, action_type=action.action_type)
             return
         self._seen_actions.append(action.action_id)
@@ -375,6 +382,13 @@ class Robot:
         self.log("action_finished", **ids, status=item.status.value, result=item.result)
         if item.scope == "NODE" and item.status is Status.FINISHED:
             self._load_changed(item.action)
+
+    def _action_failure(self, item: Tracked) -> str | None:
+        why = self.cargo.refusal(item.action) if item.action.action_type == "pick" else None
+        if why is not None:
+            references = (("actionId", item.action.action_id),)
+            self.report_error(RobotError("pickError", why, references=references))
+        return why
 
     def _load_changed(self, action: Action) -> None:
         if action.action_type == "pick":

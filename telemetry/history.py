@@ -43,8 +43,8 @@ async def track(
 ) -> list[Sample]:
     """Return where a vehicle was: at most ``max_points`` samples with ``start <= t < end``, in time order.
 
-    Samples that say no position are not counted. All when there are no more than that. Else the range is cut into ``max_points`` equal buckets
-    and the last sample of each is returned: real samples, and nothing where the vehicle was silent.
+    Samples that say no position are left out. When there are more than ``max_points`` others, the range is
+    cut into as many equal buckets and the last sample of each is returned: real samples, none in a gap.
     Raises ``ValueError`` for ``max_points`` below 1 or a range that ends before it starts.
     """
     if max_points < 1:

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -103,7 +104,7 @@ class SampleWriter:
         self._tally = dict.fromkeys(("received", "stored", "spooled", "dropped", "rejected"), 0)
         self._queue: list[Row] = []
         self._pending: deque[Batch] = deque()
-        self._in_hand = 0
+        self._in_hand: dict[UUID, Batch] = {}
         self._connection: AsyncConnection[Any] | None = None
         self._partitioned_on: date | None = None
         self._partitions_retry_at = 0.0
@@ -194,7 +195,13 @@ class SampleWriter:
     @property
     def backlog(self) -> int:
         """Batches that wait for the database, on disk and in memory."""
-        return len(self._spool) + len(self._pending) + self._in_hand
+        return len(self._spool) + len(self._pending) + len(self._in_hand)
+
+    @property
+    def in_memory(self) -> int:
+        """Samples that are neither in the store nor on disk: what a crash now would lose."""
+        batches = (*self._pending, *self._in_hand.values())
+        return len(self._queue) + sum(len(batch.rows) for batch in batches)
 
     async def flush(self, *, timeout_s: float) -> None:
         """Wait until nothing waits any more, here or in the spool; raises ``TimeoutError``."""
@@ -264,14 +271,14 @@ class SampleWriter:
     def _oldest(self) -> Iterator[Batch]:
         """Take the oldest batch in memory in hand; it goes back if what is done with it fails."""
         batch = self._pending.popleft()
-        self._in_hand += 1
+        self._in_hand[batch.batch_id] = batch
         try:
             yield batch
         except BaseException:
             self._pending.appendleft(batch)
             raise
         finally:
-            self._in_hand -= 1
+            del self._in_hand[batch.batch_id]
 
     async def _store_pending(self) -> None:
         with self._oldest() as batch:

@@ -109,7 +109,7 @@ class Bench:
     """A robot without a network, its clock in the test's hand."""
 
     def __init__(self, folder: Path, **config: Any) -> None:
-        basis = {"vehicle_id": "robot-1", "manufacturer": MAKER, "serial": SERIAL, "map_id": MAP}
+        basis: dict[str, Any] = {"vehicle_id": "robot-1", "manufacturer": MAKER, "serial": SERIAL, "map_id": MAP}
         basis |= {"type_id": "sidewalk_robot", "x": 0.0, "y": 0.0, "node_id": "a"}
         self.log_path = folder / "robot-1.jsonl"
         self.log = VehicleLog(self.log_path)
@@ -130,7 +130,8 @@ class Bench:
 
     def status(self, action_id: str) -> str:
         """The status of an action in the last state."""
-        return {each["actionId"]: each["actionStatus"] for each in self.state["actionStates"]}[action_id]
+        statuses: dict[str, str] = {each["actionId"]: each["actionStatus"] for each in self.state["actionStates"]}
+        return statuses[action_id]
 
     def errors(self) -> list[str]:
         """The types of the errors in the last state."""

@@ -288,7 +288,6 @@ def _from_wire(item: MissionItem) -> Item:
     return Item(item.command, item.frame, params, item.x, item.y, z)
 
 
-_LEVELS = {LogLevel.ERROR: "warning", LogLevel.WARN: "info"}
 _logs_taken = False
 
 
@@ -300,7 +299,8 @@ def _quiet_logs() -> None:
     _logs_taken = True
 
     def take(level: LogLevel, message: str, _file: str | None, _line: int) -> bool:
-        getattr(log, _LEVELS.get(level, "debug"))("mavsdk", text=message)
+        # Its warnings are about what we raise as errors anyway.
+        (log.info if level is LogLevel.ERROR else log.debug)("mavsdk", text=message)
         return True
 
     log_subscribe(take)

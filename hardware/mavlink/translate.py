@@ -149,7 +149,9 @@ def _release(steps: Sequence[Step], index: int, height_m: float) -> Iterator[Ite
     # The instance is 1 and the action 0, release (MAV_CMD_DO_GRIPPER, GRIPPER_ACTION_RELEASE).
     yield Item(DO_GRIPPER, FRAME_MISSION, (1.0, 0.0, 0.0, 0.0))
     yield _at(NAV_WAYPOINT, drop, hold_s=RELEASE_PAUSE_S, acceptance_m=RELEASE_ACCEPTANCE_M)
-    yield _at(NAV_WAYPOINT, _raised(drop, max(_next_height(steps, index), drop.alt_amsl_m)))
+    following = steps[index + 1]
+    if following.kind is not StepKind.MOVE or distance_m(drop, following.position) > SAME_PLACE_M:
+        yield _at(NAV_WAYPOINT, _raised(drop, max(_next_height(steps, index), drop.alt_amsl_m)))
 
 
 def _next_height(steps: Sequence[Step], index: int) -> float:

@@ -9,7 +9,7 @@ SELECT count(*) AS samples FROM (
     SELECT 1 FROM sample
     WHERE vehicle_id = %(vehicle_id)s AND t >= %(start)s AND t < %(end)s AND lat_e7 IS NOT NULL
     LIMIT %(limit)s
-) AS some;
+) AS positions;
 
 -- name: track_all
 SELECT t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,

@@ -95,12 +95,18 @@ async def test_settings_are_durable_unless_for_tests(home: Path) -> None:
 async def test_a_process_id_that_now_is_somebody_else_s_does_not_stop_it(home: Path) -> None:
     async with postgres(home) as server:
         put(server.dsn, 1)
+    owner = (home / "postgres").stat().st_uid
+    stranger = await asyncio.create_subprocess_exec("sleep", "100", user=owner)
     stale = home / "postgres" / "postmaster.pid"
-    stale.write_text(f"{psutil.Process().parent().pid}\n{home}/postgres\n1700000000\n5432\n\n127.0.0.1\n")
-    shutil.chown(stale, (home / "postgres").stat().st_uid)
+    stale.write_text(f"{stranger.pid}\n{home}/postgres\n1700000000\n5432\n\n127.0.0.1\n")
+    os.chown(stale, owner, -1)
 
     async with postgres(home) as server:
         assert kept(server.dsn) == [1]
+
+    assert stranger.returncode is None
+    stranger.kill()
+    await asyncio.wait_for(stranger.wait(), 10)
 
 
 async def test_nothing_is_left_when_the_owner_is_killed(home: Path) -> None:
@@ -216,6 +222,8 @@ async def test_root_s_data_in_a_private_folder_go_where_the_server_s_user_can_en
 
     assert (private / "postgres").resolve().is_relative_to(home / "shared")
     assert private.stat().st_mode & 0o777 == 0o700
+    fleet.places.remove_home(private)
+    assert list((home / "shared").iterdir()) == []
 
 
 @as_root
@@ -281,7 +289,7 @@ class Client:
         self.granted: list[bool] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.username_pw_set(username, password)
-        self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, message.payload))
+        self._client.on_message = lambda _c, _u, message: self.heard.append((message.topic, bytes(message.payload)))
         self._client.on_subscribe = lambda _c, _u, _m, codes, _p: self.granted.append(not codes[0].is_failure)
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()

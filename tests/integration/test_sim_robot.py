@@ -87,7 +87,8 @@ class Control:
             self._changed.notify_all()
 
     def send(self, message: Seen | bytes, *, serial: str = "r1", topic: str | None = None) -> None:
-        leaf = topic or ("order" if "orderId" in message else "instantActions")  # type: ignore[operator]
+        is_order = isinstance(message, dict) and "orderId" in message
+        leaf = topic or ("order" if is_order else "instantActions")
         payload = message if isinstance(message, bytes) else json.dumps(message)
         self._client.publish(f"uagv/v2/{MAKER}/{serial}/{leaf}", payload)
 
@@ -120,7 +121,7 @@ class Program:
     """The simulator's process."""
 
     def __init__(self, folder: Path, port: int, **changes: Any) -> None:
-        robot = {"vehicle_id": "robot-1", "manufacturer": MAKER, "serial": "r1", "map_id": MAP}
+        robot: Seen = {"vehicle_id": "robot-1", "manufacturer": MAKER, "serial": "r1", "map_id": MAP}
         robot |= {"type_id": "sidewalk_robot", "x": 0.0, "y": 0.0, "node_id": "a"}
         config = {
             "speed": SPEED,

@@ -75,12 +75,6 @@ async def _until_spooled(writer: SampleWriter, samples: int) -> None:
     await _until(lambda: writer.counts.spooled >= samples, f"{samples} samples are on disk")
 
 
-def _unsettled(writer: SampleWriter) -> int:
-    """Samples that are neither stored nor on disk nor given up."""
-    counts = writer.counts
-    return counts.received - counts.stored - counts.spooled - counts.dropped
-
-
 def _spool_files(folder: Path) -> list[Path]:
     return list(folder.glob("**/*.spool"))
 
@@ -283,7 +277,7 @@ async def test_a_full_spool_keeps_the_oldest_and_counts_the_newest_as_dropped(
     async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=limits) as writer:
         for start in range(0, 2000, 50):
             _put(writer, range(start, start + 50))
-            await _until(lambda: _unsettled(writer) <= 100, "the batch is on disk, in memory's two, or dropped")
+            await _until(lambda: writer.in_memory <= 100, "the batch is on disk, in memory's two, or dropped")
         assert writer.counts.dropped > 0
         assert sum(file.stat().st_size for file in _spool_files(tmp_path)) <= 20_000
         server.start()
@@ -370,7 +364,7 @@ async def main() -> None:
                 number += 1
             await asyncio.sleep(0.001)
             if number % 200 == 0:  # a safe point: wait until all is in the store or on disk, and say so
-                while writer.counts.stored + writer.counts.spooled < number - first:
+                while writer.in_memory:
                     await asyncio.sleep(0.001)
                 print(number, flush=True)
 

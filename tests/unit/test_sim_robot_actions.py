@@ -139,6 +139,17 @@ def test_loads_are_reported_from_the_first_pick_on_and_cost_energy(tmp_path: Pat
     assert bench.state["loads"] == []
 
 
+def test_a_pick_that_makes_it_too_heavy_fails_with_an_error_that_names_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, load_kg=10.0)
+    bench.send(order([A, B], node_actions={"a": [action("p", "pick", weight=15.0, dwell=1)]}))
+
+    bench.run_until(bench.idle)
+
+    assert bench.status("p") == "FAILED"
+    assert bench.errors() == ["pickError"]
+    assert bench.robot.cargo.mass_kg == 10.0
+
+
 def test_a_pause_stops_driving_and_is_reported_once_it_stands(bench: Bench) -> None:
     bench.send(order([A, B, C]))
     bench.run(5.0)

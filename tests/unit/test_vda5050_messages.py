@@ -165,7 +165,7 @@ def test_a_connection_without_its_state_is_malformed() -> None:
 
 
 def test_an_instant_action_under_way_does_not_make_an_order() -> None:
-    idle = {"nodeStates": [], "edgeStates": []}
+    idle: dict[str, Any] = {"nodeStates": [], "edgeStates": []}
     by_type = {"actionId": "x", "actionStatus": "RUNNING", "actionType": "startPause"}
     by_id = {"actionId": "instant-startPause-1", "actionStatus": "RUNNING"}
 

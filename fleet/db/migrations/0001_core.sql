@@ -215,19 +215,20 @@ CREATE TABLE command (
 );
 CREATE INDEX command_pending ON command (vehicle_id, issued_at) WHERE state IN ('pending', 'sent');
 
--- Listeners learn which table changed; what changed they read from the table.
+-- Listeners learn which table changed; what changed they read from the table. For each row, since a statement
+-- that changes none must not wake anybody; PostgreSQL sends equal notifications of a transaction once.
 CREATE FUNCTION notify_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('todoke_changed', TG_TABLE_NAME);
     RETURN NULL;
 END $$;
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON delivery_order
-    FOR EACH STATEMENT EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON mission
-    FOR EACH STATEMENT EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON planning_run
-    FOR EACH STATEMENT EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON command
-    FOR EACH STATEMENT EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON vehicle
-    FOR EACH STATEMENT EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_changed();

@@ -1,0 +1,202 @@
+"""What MAVLink tests share: a lease to take away, a scripted autopilot of pymavlink's, missions, waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymavlink.dialects.v20 import common as m
+
+from hardware.mavlink.address import MavlinkAddress
+from hardware.mavlink.link import MavlinkLink
+from hardware.mission import Mission, Step, StepKind
+from hardware.profiles import load_profile, profile_data
+from routing.geo import LocalFrame, Position
+from telemetry.clock import Clock
+from telemetry.sample import Sample
+
+HOME = Position(35.0, 135.0, 100.0)
+AUTO = 4
+
+
+class Lease:
+    """A lease that the test can take away."""
+
+    def __init__(self, held: bool = True) -> None:
+        self.is_held = held
+
+    def held(self) -> bool:
+        return self.is_held
+
+
+def clock_at(speed: float) -> Clock:
+    """Return a clock that starts now, at the real date for speed 1."""
+    now = datetime.now(UTC)
+    return Clock(now, now if speed == 1 else now + timedelta(days=1), speed)
+
+
+def link_to(
+    address: MavlinkAddress,
+    *,
+    vehicle_id: str = "d1",
+    lease: Lease | None = None,
+    speed: float = 1.0,
+    samples: list[Sample] | None = None,
+    parameters: Mapping[str, int | float] | None = None,
+    home: Position | None = None,
+) -> MavlinkLink:
+    """Return a link to a simulated vehicle of the 1 kg class; not opened."""
+    kind = "multirotor_1kg"
+    return MavlinkLink(
+        vehicle_id=vehicle_id,
+        address=address,
+        vehicle_type=load_profile(kind),
+        parameters=profile_data(kind)["parameters"] if parameters is None else parameters,
+        lease=lease or Lease(),
+        clock=clock_at(speed),
+        on_sample=(samples if samples is not None else []).append,
+        home=home,
+        simulated=True,
+    )
+
+
+@asynccontextmanager
+async def opened(link: MavlinkLink, *, beating: bool = True) -> AsyncIterator[MavlinkLink]:
+    """Open a link, call its ``beat`` as a working loop would, and close it at the end."""
+
+    async def beat() -> None:
+        while True:
+            link.beat()
+            await asyncio.sleep(0.2)
+
+    await link.open()
+    working = asyncio.create_task(beat()) if beating else None
+    try:
+        yield link
+    finally:
+        if working is not None:
+            working.cancel()
+        await link.close()
+
+
+async def until(reached: Callable[[], bool], within_s: float = 10.0, what: str = "it") -> None:
+    """Wait for a condition in wall time; fail with what it waited for."""
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s"
+        await asyncio.sleep(0.02)
+
+
+def delivery(mission_id: str = "m-1", home: Position = HOME, east_m: float = 60.0) -> Mission:
+    """Return a flight to a drop point ``east_m`` away and back, 25 m high, release at 6 m."""
+    ground = home.alt_amsl_m
+    drop = LocalFrame(home).to_global(east_m, 20.0)
+
+    def over(place: Position, height_m: float) -> Position:
+        return Position(place.lat, place.lon, ground + height_m)
+
+    return Mission(
+        mission_id,
+        (
+            Step(StepKind.TAKEOFF, over(home, 25)),
+            Step(StepKind.MOVE, over(drop, 25)),
+            Step(StepKind.RELEASE, over(drop, 6), order_ids=("o-1",), dwell_s=2.0),
+            Step(StepKind.MOVE, over(drop, 25)),
+            Step(StepKind.MOVE, over(home, 25)),
+            Step(StepKind.LAND, over(home, 0)),
+        ),
+        10.0,
+        "region",
+    )
+
+
+class Peer:
+    """A vehicle by pymavlink that answers just enough for a link to know it: a voice, no flight.
+
+    ``heard`` counts the messages that reached it, ``arrivals`` has each message with its wall time.
+    """
+
+    def __init__(
+        self, send_to: tuple[str, int], *, system_id: int = 1, uid: int = 0xA1, armed: bool = False, hz: float = 5.0
+    ) -> None:
+        self.system_id, self.uid, self.armed, self.hz = system_id, uid, armed, hz
+        self.lat, self.lon, self.alt_amsl_m = HOME.lat, HOME.lon, HOME.alt_amsl_m
+        self.send_to = send_to
+        self.heard: Counter[str] = Counter()
+        self.arrivals: list[tuple[float, Any]] = []
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 0))
+        self._sock.setblocking(False)
+        self._mav = m.MAVLink(None, srcSystem=system_id, srcComponent=1)
+        self._parser = m.MAVLink(None)
+        self._parser.robust_parsing = True
+        self._born = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def at(self) -> str:
+        """Where it sends from, "host:port"."""
+        host, port = self._sock.getsockname()
+        return f"{host}:{port}"
+
+    async def __aenter__(self) -> Peer:
+        self._task = asyncio.create_task(self._live())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._sock.close()
+
+    def say(self, message: Any) -> None:
+        """Send one message."""
+        self._sock.sendto(message.pack(self._mav), self.send_to)
+
+    def fall_silent(self) -> None:
+        """Say nothing more; go on listening."""
+        self.hz = 0.0
+
+    def commands(self) -> list[int]:
+        """Return the commands that have reached it."""
+        return [message.command for _, message in self.arrivals if message.get_type() == "COMMAND_LONG"]
+
+    async def _live(self) -> None:
+        next_at = 0.0
+        while True:
+            self._listen()
+            if self.hz and time.monotonic() >= next_at:
+                next_at = time.monotonic() + 1 / self.hz
+                self._report()
+            await asyncio.sleep(0.01)
+
+    def _report(self) -> None:
+        base = m.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED | (m.MAV_MODE_FLAG_SAFETY_ARMED if self.armed else 0)
+        self.say(m.MAVLink_heartbeat_message(2, 12, base, AUTO << 16 | 3 << 24, 4, 3))
+        ms = int((time.monotonic() - self._born) * 1000)
+        place = (round(self.lat * 1e7), round(self.lon * 1e7), round(self.alt_amsl_m * 1000), 0)
+        self.say(m.MAVLink_global_position_int_message(ms, *place, 0, 0, 0, 9000))
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = self._sock.recv(65535)
+            except BlockingIOError:
+                return
+            for message in self._parser.parse_buffer(data) or []:
+                self.heard[message.get_type()] += 1
+                self.arrivals.append((time.monotonic(), message))
+                if message.get_type() == "COMMAND_LONG":
+                    self._answer(message)
+
+    def _answer(self, message: Any) -> None:
+        self.say(m.MAVLink_command_ack_message(message.command, 0))
+        if message.command == m.MAV_CMD_REQUEST_MESSAGE and message.param1 == m.MAVLINK_MSG_ID_AUTOPILOT_VERSION:
+            empty: Sequence[int] = [0] * 8
+            self.say(m.MAVLink_autopilot_version_message(0, 0, 0, 0, 0, empty, empty, empty, 0, 0, self.uid, [0] * 18))

@@ -1,0 +1,202 @@
+"""Our frames and messages against pymavlink's, which shares no code with them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymavlink.dialects.v20 import common as m
+
+from hardware.mavlink import frames, messages
+from hardware.mavlink.frames import split_frames
+from hardware.mavlink.messages import decode
+
+
+def peer(*, version: int = 2) -> Any:
+    mav = m.MAVLink(None, srcSystem=7, srcComponent=1)
+    mav.seq = 41
+    return mav, version == 1
+
+
+def packed(message: Any, *, version: int = 2) -> bytes:
+    mav, force_v1 = peer(version=version)
+    data: bytes = message.pack(mav, force_mavlink1=force_v1)
+    return data
+
+
+def whole(bits: int, *, signed: bool = False) -> st.SearchStrategy[int]:
+    return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else st.integers(0, 2**bits - 1)
+
+
+_U8, _U16, _U32, _U64 = whole(8), whole(16), whole(32), whole(64)
+_I8, _I16, _I32 = whole(8, signed=True), whole(16, signed=True), whole(32, signed=True)
+_FLOAT = st.floats(width=32, allow_nan=False)
+_EIGHT = st.lists(_U8, min_size=8, max_size=8)
+
+ANY_MESSAGE = st.one_of(
+    st.builds(m.MAVLink_heartbeat_message, _U8, _U8, _U8, _U32, _U8, _U8),
+    st.builds(m.MAVLink_sys_status_message, *[_U32] * 3, _U16, _U16, _I16, _I8, *[_U16] * 6),
+    st.builds(m.MAVLink_gps_raw_int_message, _U64, _U8, *[_I32] * 3, *[_U16] * 4, _U8),
+    st.builds(m.MAVLink_global_position_int_message, _U32, *[_I32] * 4, *[_I16] * 3, _U16),
+    st.builds(m.MAVLink_mission_current_message, _U16, _U16),
+    st.builds(m.MAVLink_mission_item_reached_message, _U16),
+    st.builds(m.MAVLink_command_ack_message, _U16, _U8),
+    st.builds(
+        m.MAVLink_battery_status_message,
+        *[_U8] * 3,
+        _I16,
+        st.lists(_U16, min_size=10, max_size=10),
+        _I16,
+        _I32,
+        _I32,
+        _I8,
+    ),
+    st.builds(
+        m.MAVLink_autopilot_version_message,
+        _U64,
+        *[_U32] * 4,
+        *[_EIGHT] * 3,
+        _U16,
+        _U16,
+        _U64,
+        st.lists(_U8, min_size=18, max_size=18),
+    ),
+    st.builds(
+        m.MAVLink_home_position_message,
+        *[_I32] * 3,
+        *[_FLOAT] * 3,
+        st.lists(_FLOAT, min_size=4, max_size=4),
+        *[_FLOAT] * 3,
+    ),
+    st.builds(m.MAVLink_extended_sys_state_message, _U8, _U8),
+    st.builds(m.MAVLink_statustext_message, _U8, st.binary(min_size=1, max_size=50), _U16, _U8),
+)
+
+
+def test_checksum_seeds_are_those_of_the_message_set() -> None:
+    for msg_id, extra in frames.CRC_EXTRA.items():
+        assert m.mavlink_map[msg_id].crc_extra == extra
+
+
+@given(ANY_MESSAGE, st.sampled_from([1, 2]))
+def test_what_pymavlink_packs_is_found_whole_and_decoded(message: Any, version: int) -> None:
+    data = packed(message, version=version)
+
+    (frame,) = split_frames(data)
+
+    assert (frame.msg_id, frame.system_id, frame.component_id) == (message.get_msgId(), 7, 1)
+    assert frame.raw == data
+    assert decode(frame) is not None
+
+
+@given(st.tuples(_U32, *[_I32] * 4, *[_I16] * 3, _U16))
+def test_position_keeps_every_field(fields: tuple[int, ...]) -> None:
+    message = m.MAVLink_global_position_int_message(*fields)
+
+    decoded = decode(split_frames(packed(message))[0])
+
+    heading = None if fields[8] == 65535 else fields[8]
+    assert decoded == messages.GlobalPosition(*fields[:8], heading)
+
+
+@given(st.lists(ANY_MESSAGE, min_size=1, max_size=5), st.binary(max_size=40), st.binary(max_size=40))
+def test_frames_are_found_behind_and_before_garbage(sent: list[Any], before: bytes, after: bytes) -> None:
+    # Bytes that could begin a frame may swallow what follows, as on any link; they are tested below.
+    before = before.translate(None, bytes((frames.MAGIC_V1, frames.MAGIC_V2)))
+    data = [packed(message) for message in sent]
+
+    found = split_frames(before + b"".join(data) + after)
+
+    assert [frame.raw for frame in found][: len(data)] == data
+
+
+@given(st.binary(max_size=600))
+def test_garbage_never_raises(data: bytes) -> None:
+    for frame in split_frames(data):
+        decode(frame)
+
+
+@given(st.binary(max_size=255), st.sampled_from(sorted(frames.CRC_EXTRA)))
+def test_a_payload_of_any_length_decodes_without_an_error(payload: bytes, msg_id: int) -> None:
+    (frame,) = split_frames(frames.build_frame(msg_id, payload, 0))
+
+    assert msg_id == frames.COMMAND_LONG or decode(frame) is not None
+
+
+@given(ANY_MESSAGE, st.data())
+def test_a_damaged_frame_is_dropped_and_the_next_one_found(message: Any, data: st.DataObject) -> None:
+    good = packed(m.MAVLink_heartbeat_message(2, 12, 129, 0, 4, 3))
+    bad = bytearray(packed(message))
+    at = data.draw(st.integers(10, len(bad) - 1))
+    bad[at] ^= data.draw(st.integers(1, 255))
+
+    found = [frame.raw for frame in split_frames(bytes(bad) + good)]
+
+    assert bytes(bad) not in found
+    assert found[-1:] == [good]
+
+
+def test_an_unknown_message_passes_and_one_cut_short_does_not() -> None:
+    attitude = packed(m.MAVLink_attitude_message(1, 0.1, 0.2, 0.3, 0, 0, 0))
+
+    assert [frame.msg_id for frame in split_frames(attitude + attitude)] == [30, 30]
+    assert split_frames(attitude[:-1]) == []
+    assert decode(split_frames(attitude)[0]) is None
+
+
+def test_a_frame_that_demands_what_we_do_not_know_is_dropped() -> None:
+    data = bytearray(packed(m.MAVLink_heartbeat_message(2, 12, 129, 0, 4, 3)))
+    data[2] = 0x02
+
+    assert split_frames(bytes(data)) == []
+
+
+def test_the_signature_of_a_signed_frame_belongs_to_it() -> None:
+    mav = m.MAVLink(None, srcSystem=7, srcComponent=1)
+    mav.signing.secret_key = b"k" * 32
+    mav.signing.link_id = 1
+    mav.signing.timestamp = 1
+    mav.signing.sign_outgoing = True
+    signed = bytes(m.MAVLink_heartbeat_message(2, 12, 129, 0, 4, 3).pack(mav))
+
+    assert [len(frame.raw) for frame in split_frames(signed + signed)] == [len(signed)] * 2
+
+
+def test_pymavlink_understands_our_heartbeat_and_our_question() -> None:
+    parser = m.MAVLink(None)
+
+    heartbeat, question = parser.parse_buffer(frames.ground_heartbeat(3) + frames.version_request(9, 4))
+
+    assert heartbeat.type == m.MAV_TYPE_GCS
+    assert (heartbeat.get_srcSystem(), heartbeat.get_srcComponent(), heartbeat.get_seq()) == (245, 190, 3)
+    assert (question.command, question.param1, question.target_system) == (512, 148, 9)
+
+
+@pytest.mark.parametrize(
+    ("cells", "total_mv"),
+    [
+        ([4000, 4010, 65535, 65535], 8010),
+        ([16000, 0, 0, 0], 16000),
+        ([65534, 10000, 65535, 65535], 75534),
+        ([65535, 65535, 65535, 65535], None),
+    ],
+)
+def test_battery_voltage_adds_the_cells_in_use(cells: list[int], total_mv: int | None) -> None:
+    message = m.MAVLink_battery_status_message(0, 0, 0, 0, cells + [65535] * 6, -1, -1, -1, -1)
+
+    assert decode(split_frames(packed(message))[0]) == messages.BatteryStatus(0, total_mv, None)
+
+
+def test_hardware_is_known_by_either_id_in_any_case() -> None:
+    uid2 = bytes(range(18))
+    payload = struct.pack("<QQIIIIHH8s8s8s18s", 0, 0xABCDEF, 0, 0, 0, 0, 0, 0, b"", b"", b"", uid2)
+
+    version = decode(split_frames(frames.build_frame(frames.AUTOPILOT_VERSION, payload, 0))[0])
+
+    assert isinstance(version, messages.AutopilotVersion)
+    assert version.is_hardware("0000000000ABCDEF")
+    assert version.is_hardware(uid2.hex().upper())
+    assert not version.is_hardware("0000000000abcdee")
