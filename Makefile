@@ -4,8 +4,10 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
-# Node and npm of the machine, or those that the set-up puts into the environment.
-NODE_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Vite needs Node 20.19+ or 22.12+ (not 21): those of the machine, or those that the set-up installs here.
+WITH_NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+NODE_FITS := const [a, b] = process.versions.node.split(".").map(Number); \
+	process.exit((a === 20 && b >= 19) || (a === 22 && b >= 12) || a > 22 ? 0 : 1)
 NPM_CI := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 UV := UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv
 
@@ -59,9 +61,7 @@ $(VENV)/.stamp-python: $(VENV)/.stamp-venv requirements/uv.txt requirements/all.
 	@touch $@
 
 $(VENV)/.stamp-node: $(VENV)/.stamp-python requirements/node.txt
-	@if PATH="$$PATH" node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
-			process.exit((a === 20 && b >= 19) || (a === 22 && b >= 12) || a > 22 ? 0 : 1)' 2>/dev/null \
-			&& npm --version >/dev/null 2>&1; then \
+	@if node -e '$(NODE_FITS)' 2>/dev/null && npm --version >/dev/null 2>&1; then \
 		echo "[3/5] Node: $$(command -v node) $$(node --version)"; \
 		rm -f $(BIN)/node $(BIN)/npm; \
 	else \
@@ -76,17 +76,17 @@ $(VENV)/.stamp-node: $(VENV)/.stamp-python requirements/node.txt
 
 fleet/broker/node_modules/.stamp: $(VENV)/.stamp-node fleet/broker/package.json fleet/broker/package-lock.json
 	@echo "[4/5] Broker (used where mosquitto is not installed)"
-	@cd fleet/broker && $(NODE_PATH) $(NPM_CI)
+	@cd fleet/broker && $(WITH_NODE) $(NPM_CI)
 	@touch $@
 
 fleet/console/node_modules/.stamp: $(VENV)/.stamp-node fleet/console/package.json $(wildcard fleet/console/package-lock.json)
 	@echo "[5/5] Console: packages"
-	@cd fleet/console && $(NODE_PATH) $(NPM_CI)
+	@cd fleet/console && $(WITH_NODE) $(NPM_CI)
 	@touch $@
 
 fleet/console/dist/.stamp: fleet/console/node_modules/.stamp $(CONSOLE_SOURCES)
 	@echo "[5/5] Console: build"
-	@cd fleet/console && $(NODE_PATH) npm run --silent build
+	@cd fleet/console && $(WITH_NODE) npm run --silent build -- --logLevel error
 	@touch $@
 
 demo: setup ## Run a region with simulated drones and robots (ARGS="--help" for options)
@@ -100,7 +100,7 @@ lint: setup ## Check style, types, and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(if $(CONSOLE),cd fleet/console && $(NODE_PATH) npm run --silent check)
+	$(if $(CONSOLE),cd fleet/console && $(WITH_NODE) npm run --silent check)
 
 bench: setup ## Measure against peers and floors (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
@@ -116,7 +116,7 @@ lock: $(VENV)/.stamp-python ## Resolve the newest allowed versions into the lock
 	@$(LOCKED) --upgrade requirements/uv.in -o requirements/uv.txt
 	@$(LOCKED) --upgrade requirements/node.in -o requirements/node.txt
 	@for folder in fleet/broker $(if $(CONSOLE),fleet/console); do \
-		(cd $$folder && $(NODE_PATH) npm install --package-lock-only --ignore-scripts --no-audit --no-fund \
+		(cd $$folder && $(WITH_NODE) npm install --package-lock-only --ignore-scripts --no-audit --no-fund \
 			--omit-lockfile-registry-resolved=true --loglevel=error) || exit 1; done
 
 clean: ## Remove what set-up and tests made (not the data of the service)

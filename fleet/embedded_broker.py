@@ -27,12 +27,11 @@ SERVICE_USER = "todoke"
 READY_S = 20.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _SCRIPT = Path(__file__).with_name("broker") / "broker.mjs"
+# The same in production: a robot uses only its own VDA 5050 topics, its user name being its serial.
+_RIGHTS = Path(__file__).with_name("broker") / "rights"
 ACCEPTED = 0
 # The passwords are random: the iterations need not slow a guess down. mosquitto_passwd does as many.
 _ITERATIONS = 101
-
-# A robot uses only its own VDA 5050 topics: uagv/v2/MANUFACTURER/SERIAL/..., its user name being the serial.
-_RIGHTS = f"user {SERVICE_USER}\ntopic readwrite #\ntopic read $SYS/#\n\npattern readwrite uagv/v2/+/%u/#\n"
 
 _MOSQUITTO = """\
 # Written at every start.
@@ -140,7 +139,7 @@ class EmbeddedBroker:
         give(self._folder, self._user)
         self.password, _ = secret(self._home / "secrets" / "broker")
         self._write_password(SERVICE_USER, self.password)
-        write_private(self._folder / "rights", _RIGHTS, self._user)
+        write_private(self._folder / "rights", _RIGHTS.read_text(encoding="utf-8"), self._user)
 
     def _write_password(self, name: str, password: str) -> None:
         path = self._folder / "passwords"

@@ -13,6 +13,7 @@ from typing import TextIO
 import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+MAX_CONSOLE_LINE = 400
 _HIDDEN = frozenset({"event", "level", "timestamp", "logger", "exception"})
 
 

@@ -20,7 +20,7 @@ _SQL = statements("fleet.db.sql", "planning.sql")
 _MISSIONS = statements("fleet.db.sql", "missions.sql")
 
 CLAIM_TTL_S = 60.0
-LEAD_TIME_S = 60.0
+LEAD_TIME_S = 30.0
 """Domain seconds between a plan and its first departure: approval, loading and acceptance take time."""
 MAX_SECONDS = 300.0
 

@@ -182,9 +182,7 @@ class MqttClient:
         finally:
             self._unacknowledged.pop(info.mid, None)
 
-    def subscribe(
-        self, topic_filter: str | tuple[str, ...], qos: int = 0, *, limit: int = 1000
-    ) -> Subscription:
+    def subscribe(self, topic_filter: str | tuple[str, ...], qos: int = 0, *, limit: int = 1000) -> Subscription:
         """Subscribe to a filter or several; lasts over reconnects. ``limit``: see ``Subscription``."""
         filters = (topic_filter,) if isinstance(topic_filter, str) else topic_filter
         subscription = Subscription(filters, qos, limit, self._forget)
@@ -257,9 +255,7 @@ class MqttClient:
         self._watch_writing()
         outcome = [asyncio.ensure_future(event.wait()) for event in (self._connected, self._lost)]
         try:
-            done, _ = await asyncio.wait(
-                outcome, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(outcome, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in outcome:
                 task.cancel()
@@ -336,9 +332,7 @@ class MqttClient:
         for subscription in targets:
             subscription.put(received)
 
-    def _on_publish(
-        self, _client: paho.Client, _data: object, mid: int, _reason: object, _properties: object
-    ) -> None:
+    def _on_publish(self, _client: paho.Client, _data: object, mid: int, _reason: object, _properties: object) -> None:
         done = self._unacknowledged.get(mid)
         if done is not None and not done.done():
             done.set_result(None)
@@ -349,9 +343,7 @@ class MqttClient:
         subscription = self._subscribing.pop(mid, None)
         if subscription is None:
             return
-        refused = [
-            name for name, reason in zip(subscription.filters, reasons, strict=False) if reason.is_failure
-        ]
+        refused = [name for name, reason in zip(subscription.filters, reasons, strict=False) if reason.is_failure]
         text = f"broker {self.broker} refuses the subscription of {', '.join(refused)}" if refused else None
         if text is not None:
             _log.error(text)

@@ -26,9 +26,7 @@ class Subscription:
     counted in ``dropped``. Iteration ends when the subscription or its client is closed.
     """
 
-    def __init__(
-        self, filters: tuple[str, ...], qos: int, limit: int, forget: Callable[[Subscription], None]
-    ) -> None:
+    def __init__(self, filters: tuple[str, ...], qos: int, limit: int, forget: Callable[[Subscription], None]) -> None:
         self.filters = filters
         self.qos = qos
         self.dropped = 0

@@ -25,7 +25,7 @@ ZONE_MARGIN_M = 20.0
 def zone_areas(region: Region, margin_m: float) -> npt.NDArray[np.object_]:
     """Polygons in the local frame of all zones, widened by ``margin_m``, in the order of ``region.zones``.
 
-    Raises ``BadInput`` naming a zone whose ring encloses no area.
+    Raises ``BadInput`` naming a zone whose ring encloses less than 1 m2.
     """
     areas = [_area(region, zone) for zone in region.zones]
     # Mitred corners keep the vertices few: each is a possible waypoint of a way around.
@@ -38,6 +38,6 @@ def _area(region: Region, zone: Zone) -> shapely.Geometry:
     frame = region.frame
     ring = [frame.to_local(Position(lat, lon)) for lat, lon in zone.ring]
     area = shapely.make_valid(shapely.Polygon(ring))
-    if area.area <= 0:
-        raise BadInput(f"zone {zone.zone_id}: the ring encloses no area")
+    if area.area < 1.0:
+        raise BadInput(f"zone {zone.zone_id}: the ring encloses less than 1 m2")
     return area

@@ -56,10 +56,9 @@ def _sites(book: TripBook, order: OrderRequest) -> tuple[Site, Site]:
 def _based_there(book: TripBook, order: OrderRequest, pickup: Site, dropoff: Site) -> list[FleetVehicle]:
     based = [v for v in book.problem.vehicles if v.home_site == order.pickup_site]
     if not based:
-        homes = sorted({v.home_site for v in book.problem.vehicles}) or ["nowhere"]
-        raise Unservable(
-            f"no vehicle is based at pickup site {pickup.site_id}; they are at {', '.join(homes)}", final=False
-        )
+        homes = ", ".join(sorted({v.home_site for v in book.problem.vehicles}))
+        where = f"vehicles are at {homes}" if homes else "there are no vehicles"
+        raise Unservable(f"no vehicle is based at pickup site {pickup.site_id}; {where}", final=False)
     allowed = [v for v in based if accepts(pickup, v.type.kind) and accepts(dropoff, v.type.kind)]
     if not allowed:
         kinds = [f"{kind}s" for kind in VehicleKind if accepts(dropoff, kind)]

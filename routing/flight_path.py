@@ -59,11 +59,18 @@ class FlightPaths:
         ground = self._region.terrain.height_m(along[:, 0], along[:, 1])
         # The ends are the sites' own: a pad may stand above the terrain model.
         ground[0], ground[-1] = max(ground[0], start.alt_amsl_m), max(ground[-1], end.alt_amsl_m)
-        low = ground + MIN_CLEARANCE_M + BAND_MARGIN_M
-        high = ground + CEILING_AGL_M - BAND_MARGIN_M
+        if stations[-1] == 0.0:
+            ground[:] = ground.max()
+        # Each station counts for its neighbours too, so that the band also holds between stations.
+        padded = np.pad(ground, 1, mode="edge")
+        around = np.stack((padded[:-2], ground, padded[2:]))
+        low = around.max(axis=0) + MIN_CLEARANCE_M + BAND_MARGIN_M
+        high = around.min(axis=0) + CEILING_AGL_M - BAND_MARGIN_M
         profile = _altitudes(stations, low, high)
         turns = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(track, axis=0).T))))
         at = np.union1d(np.round(turns, 6), np.round(_stepped(profile), 6))
+        if len(at) == 1:  # from a place to itself: still a start and an end
+            at = np.repeat(at, 2)
         east = np.interp(at, turns, track[:, 0])
         north = np.interp(at, turns, track[:, 1])
         altitude = np.interp(at, [s for s, _ in profile], [a for _, a in profile])
@@ -143,6 +150,11 @@ def _altitudes(stations: _Array, low: _Array, high: _Array) -> list[tuple[float,
     Greedy: from each bend the farthest station is taken that one straight line reaches inside the band,
     which is the least number of bends for the start chosen (a link path in a monotone corridor).
     """
+    if (low > high).any():
+        raise NoWay(
+            f"the terrain is too steep for the height band of {MIN_CLEARANCE_M:.0f} to "
+            f"{CEILING_AGL_M:.0f} m above ground"
+        )
     if low.max() <= high.min():
         return [(float(stations[0]), float(low.max())), (float(stations[-1]), float(low.max()))]
     last = len(stations) - 1
@@ -153,11 +165,6 @@ def _altitudes(stations: _Array, low: _Array, high: _Array) -> list[tuple[float,
         steepest_down = np.maximum.accumulate((low[at + 1 :] - altitude) / ahead)
         steepest_up = np.minimum.accumulate((high[at + 1 :] - altitude) / ahead)
         reach = int(np.count_nonzero(steepest_down <= steepest_up))
-        if reach == 0:
-            raise NoWay(
-                f"the terrain is too steep for the height band of {MIN_CLEARANCE_M:.0f} to "
-                f"{CEILING_AGL_M:.0f} m above ground"
-            )
         bottom = altitude + steepest_down[reach - 1] * ahead[reach - 1]
         top = altitude + steepest_up[reach - 1] * ahead[reach - 1]
         at += reach

@@ -16,8 +16,13 @@ from simulators.modes import Mode
 from simulators.navigator import MissionFlight, ReturnFlight
 from simulators.params import Parameters
 
+_PREVENTS_ARMING = (Mode.RTL, Mode.LAND)
 _HOME_AFTER_S = 2.6
 _READY_AFTER_S = 4.6
+_LANDED_AFTER_S = 3.0
+_SPOOL_UP_S, _TAKEOFF_MPS2 = 1.5, 0.5
+_CRAWL_BELOW_M, _CRAWL_MPS = 1.0, 0.3
+_JUDGING_S = 0.3
 _SWAP_AFTER_S = 5.0
 _SWAP_WITHIN_M = 10.0
 _CRITICAL, _INFO = 2, 6
@@ -76,6 +81,8 @@ class Autopilot:
         self.verdict = Verdict("no mission")
         self.taking_off = False
         self._airborne_since_arming = False
+        self._mode_after_disarming = Mode.LOITER
+        self._judged_s = 0.0
         self._armed_s = 0.0
         self._landed_s = 0.0
         self._disarmed_s = 0.0
@@ -94,6 +101,13 @@ class Autopilot:
     def ready(self) -> bool:
         """Whether sensors and position are up."""
         return self.now_s >= _READY_AFTER_S and not self.failsafes.gps_lost and not self.crashed
+
+    @property
+    def mission_trouble(self) -> str | None:
+        """Why the mission cannot be flown now: PX4 needs a moment to find a new one feasible."""
+        if self.verdict.reason is None and self.now_s < self._judged_s + _JUDGING_S:
+            return "not checked yet"
+        return self.verdict.reason
 
     @property
     def battery_fraction(self) -> float:
@@ -125,11 +139,13 @@ class Autopilot:
         up_mps, down_mps = self._limits()
         return Target(east_m, north_m, alt_m, min(wanted, float(self.params["MPC_XY_VEL_MAX"])), up_mps, down_mps)
 
-    def climb_target(self, alt_m: float, *, fast: bool = False) -> Target:
-        """Straight up (or down) to an altitude."""
+    def climb_target(self, alt_m: float, *, takeoff: bool) -> Target:
+        """Straight up (or down) to an altitude; a take-off climbs at ``MPC_TKO_SPEED``."""
         up_mps, down_mps = self._limits()
-        low = self.body.alt_m - self.home_alt_m < float(self.params["MPC_LAND_ALT1"])
-        rate = up_mps if fast or not low else min(up_mps, float(self.params["MPC_TKO_SPEED"]))
+        rate = up_mps
+        if takeoff:
+            ramp = _TAKEOFF_MPS2 * (self.now_s - self._armed_s - _SPOOL_UP_S)
+            rate = max(0.0, min(up_mps, float(self.params["MPC_TKO_SPEED"]), ramp))
         east_m, north_m = self._still_place()
         return Target(east_m, north_m, alt_m, 2.0, rate, down_mps)
 
@@ -146,6 +162,8 @@ class Autopilot:
         height_m = self.body.alt_m - self.body.ground_m
         share = min(1.0, max(0.0, (height_m - low_m) / max(high_m - low_m, 0.1)))
         rate = slow + share * (fast - slow)
+        if height_m < _CRAWL_BELOW_M:
+            rate = min(rate, _CRAWL_MPS)
         return Target(east_m, north_m, self.body.ground_m - 20.0, 2.0, up_mps, rate)
 
     # -- commands ----------------------------------------------------------------------------------
@@ -163,8 +181,12 @@ class Autopilot:
             refusals.append("low battery")
         if int(self.params["NAV_DLL_ACT"]) > 0 and self.failsafes.link_lost:
             refusals.append("No connection to the ground control station")
-        if self.mode is Mode.MISSION and self.verdict.reason is not None:
-            refusals.append(f"mission: {self.verdict.reason}")
+        if self.mode in _PREVENTS_ARMING:
+            refusals.append(f"mode {self.mode.label}")
+        if self.battery_fraction < float(self.params["COM_ARM_BAT_MIN"]):
+            refusals.append("battery below COM_ARM_BAT_MIN")
+        if self.mode is Mode.MISSION and self.mission_trouble is not None:
+            refusals.append(f"mission: {self.mission_trouble}")
         return refusals
 
     def arm(self) -> bool:
@@ -182,6 +204,8 @@ class Autopilot:
         self._set_home()
         self.log("armed")
         self.text(_INFO, "Armed by external command")
+        if self.mode is Mode.MISSION:
+            self._judge()
         self._begin_mode()
         return True
 
@@ -195,22 +219,24 @@ class Autopilot:
         self.armed = False
         self._disarmed_s, self._swapped = self.now_s, False
         self._speed_mps = None
+        self.mission.deactivate()
         self.mission.note_disarmed()
         self.failsafes.mode_changed_by_user()
         self.log("disarmed", by=by)
         self.text(_INFO, f"Disarmed by {by}")
-        if self.mode in (Mode.TAKEOFF, Mode.LAND, Mode.RTL):
-            self.enter_mode(Mode.LOITER, "disarmed")
+        self.enter_mode(self._mode_after_disarming, "disarmed")
         self._outbox.keep()
         return True
 
     def set_mode(self, mode: Mode, cause: str = "command") -> bool:
         """Change the mode; in the air only to one that can be flown. Returns whether it was taken."""
-        if self.armed and mode is Mode.MISSION and self.verdict.reason is not None:
+        if self.armed and mode is Mode.MISSION and self.mission_trouble is not None:
             self.text(_CRITICAL, "Switching to Mission is currently not available")
             return False
         if (self.armed and not self.failsafes.gps_lost) or not self.armed or mode is Mode.LAND:
             self.failsafes.mode_changed_by_user()
+            if mode not in _PREVENTS_ARMING:
+                self._mode_after_disarming = mode
             self.enter_mode(mode, cause)
             return True
         self.text(_CRITICAL, f"Switching to {mode.label[5:].title()} is currently not available")
@@ -234,6 +260,8 @@ class Autopilot:
         self._hold = None
         self._hold_speed_mps = None
         self._takeoff_to_m = self._takeoff_to_m if self.mode is Mode.TAKEOFF else None
+        if not self.armed:
+            return
         if self.mode is Mode.MISSION and not self.mission.active:
             self.mission.activate()
         elif self.mode is Mode.RTL:
@@ -268,8 +296,12 @@ class Autopilot:
     def mission_finished(self) -> None:
         """The last item is done: hold in the air; on the ground the mode stays until it disarms."""
         self.log("mission_finished")
-        if not self.landed:
-            self.enter_mode(Mode.LOITER, "mission finished")
+        if self.landed:
+            self.text(_INFO, "Mission finished, landed")
+            return
+        self.text(_INFO, "Mission finished, loitering")
+        self._mode_after_disarming = Mode.LOITER
+        self.enter_mode(Mode.LOITER, "mission finished")
 
     def stored(self, kind: int, changed: bool, current: int) -> None:
         """A mission, fence or rally list was stored."""
@@ -284,6 +316,8 @@ class Autopilot:
             self._outbox.keep()
 
     def _judge(self) -> None:
+        if self.verdict.reason is not None:
+            self._judged_s = self.now_s
         self.verdict = judge_mission(
             self.store.items[missions.MISSION],
             home_alt_m=self.home_alt_m if self.home_position else None,
@@ -298,6 +332,8 @@ class Autopilot:
             return
         self.log("infeasible", reason=self.verdict.reason)
         if self.armed and not self.landed and self.mode is Mode.MISSION:
+            self.text(_CRITICAL, "No valid mission available, loitering")
+            self._mode_after_disarming = Mode.LOITER
             self.enter_mode(Mode.LOITER, "mission infeasible")
 
     # -- time --------------------------------------------------------------------------------------
@@ -322,9 +358,10 @@ class Autopilot:
         self._watch_ground()
 
     def _fly(self) -> Target | None:
+        self.taking_off = False
         if self.mode is Mode.MISSION:
-            self.taking_off = False
             target = self.mission.update()
+            self.taking_off = self.mission.taking_off
             if self.mode is Mode.MISSION:
                 return target if target is not None or self.landed else self._hover()
         if self.mode is Mode.TAKEOFF:
@@ -339,12 +376,16 @@ class Autopilot:
 
     def _take_off(self) -> Target:
         if self._takeoff_to_m is None:
-            self._takeoff_to_m = self.home_alt_m + float(self.params["MIS_TAKEOFF_ALT"])
+            height_m = float(self.params["MIS_TAKEOFF_ALT"])
+            self._takeoff_to_m = self.home_alt_m + height_m
+            self.text(_INFO, f"Using default takeoff altitude: {height_m:.1f} m")
         self.taking_off = True
         if not self.landed and self.body.alt_m >= self._takeoff_to_m - 0.5:
             self.taking_off = False
+            self._mode_after_disarming = Mode.LOITER
             self.enter_mode(Mode.LOITER, "take-off finished")
-        return self.climb_target(self._takeoff_to_m if self._takeoff_to_m is not None else self.body.alt_m)
+        goal_m = self.body.alt_m if self._takeoff_to_m is None else self._takeoff_to_m
+        return self.climb_target(goal_m, takeoff=True)
 
     def _hover(self) -> Target | None:
         body = self.body
@@ -359,7 +400,8 @@ class Autopilot:
         if self.landed and not body.on_ground and body.alt_m > body.ground_m + 0.15:
             self.landed, self._airborne_since_arming = False, True
             self.log("takeoff", alt_m=round(body.alt_m, 2))
-        elif not self.landed and body.on_ground and body.contact_s > 0.5:
+            self.text(_INFO, "Takeoff detected")
+        elif not self.landed and body.on_ground and body.contact_s > _LANDED_AFTER_S:
             self.landed, self._landed_s = True, self.now_s
             place = body.position()
             self.log("landed", lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2))
@@ -376,9 +418,11 @@ class Autopilot:
         if self.crashed:
             self.disarm(force=True, by="lockdown")
             return
-        amid_mission = self.mode is Mode.MISSION and not self.mission.finished
+        in_mission = self.mode is Mode.MISSION
         if self._airborne_since_arming:
-            if not amid_mission and self.now_s - self._landed_s > float(self.params["COM_DISARM_LAND"]):
+            # Landed amid a mission it stays armed; at a mission's end PX4 1.16 disarms at once.
+            delay_s = 0.0 if in_mission else float(self.params["COM_DISARM_LAND"])
+            if (self.mission.finished or not in_mission) and self.now_s - self._landed_s >= delay_s:
                 self.disarm(by="landing")
         elif self.now_s - self._armed_s > float(self.params["COM_DISARM_PRFLT"]):
             self.disarm(by="auto preflight disarming")

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from simulators.streams import Streams
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED = 0, 1, 2, 3, 4
+_INFO = 6
 _FORCE = 21196
-_CURRENT_MODE_ONLY = 1
+_CUSTOM_MODE = 1
+_UNANSWERED = {521, 2500, 2501, 31010, 31011, 31012, 205, 204, 220}
+"""Commands that PX4 leaves to parts that are not there: no acknowledgement at all."""
 _BATTERY_UNIT, _FAILURE_OK, _FAILURE_OFF = 100, 0, 1
 
 
@@ -73,9 +76,7 @@ class Commands:
             m.MAV_CMD_NAV_LAND: self._land,
             m.MAV_CMD_NAV_RETURN_TO_LAUNCH: self._return,
             m.MAV_CMD_DO_REPOSITION: self._reposition,
-            m.MAV_CMD_DO_PAUSE_CONTINUE: self._pause_continue,
             m.MAV_CMD_MISSION_START: self._mission_start,
-            m.MAV_CMD_DO_SET_MISSION_CURRENT: self._set_mission_current,
             m.MAV_CMD_DO_CHANGE_SPEED: self._change_speed,
             m.MAV_CMD_DO_GRIPPER: self._gripper,
             m.MAV_CMD_SET_MESSAGE_INTERVAL: self._set_interval,
@@ -88,9 +89,14 @@ class Commands:
         }
 
     def handle(self, command: Command) -> None:
-        """Carry one command out and acknowledge it; DO_SET_MODE is acknowledged twice, as by PX4."""
+        """Carry one command out and acknowledge it.
+
+        PX4 acknowledges DO_SET_MODE twice: ACCEPTED when it is received, then its result.
+        """
         handler = self._handlers.get(command.number)
-        result = UNSUPPORTED if handler is None else handler(command)
+        if command.number == m.MAV_CMD_DO_SET_MODE:
+            self._acknowledge(command.number, ACCEPTED, command.partner)
+        result = handler(command) if handler else self._unknown(command)
         self._pilot.log(
             "command",
             command=command.number,
@@ -101,8 +107,10 @@ class Commands:
         if result is None:
             return
         self._acknowledge(command.number, result, command.partner)
-        if command.number == m.MAV_CMD_DO_SET_MODE:
-            self._acknowledge(command.number, result, command.partner)
+
+    @staticmethod
+    def _unknown(command: Command) -> int | None:
+        return None if command.number in _UNANSWERED else UNSUPPORTED
 
     def _arm_disarm(self, command: Command) -> int:
         action = round(command.params[0])
@@ -116,8 +124,8 @@ class Commands:
         return ACCEPTED if self._pilot.set_mode(mode) else TEMPORARILY_REJECTED
 
     def _set_mode(self, command: Command) -> int:
-        if not int(command.params[0]) & _CURRENT_MODE_ONLY:
-            return TEMPORARILY_REJECTED
+        if not int(command.params[0]) & _CUSTOM_MODE:
+            return ACCEPTED
         mode = mode_from(int(command.params[1]), int(command.params[2]))
         return TEMPORARILY_REJECTED if mode is None else self._switch(mode)
 
@@ -130,10 +138,14 @@ class Commands:
         return ACCEPTED if self._pilot.takeoff(self._altitude(command)) else TEMPORARILY_REJECTED
 
     def _land(self, command: Command) -> int:
+        self._pilot.text(_INFO, "Landing at current position")
         return self._switch(Mode.LAND)
 
     def _return(self, command: Command) -> int:
-        return self._switch(Mode.RTL)
+        result = self._switch(Mode.RTL)
+        if result == ACCEPTED:
+            self._pilot.text(_INFO, "Returning to launch")
+        return result
 
     def _reposition(self, command: Command) -> int:
         flags = int(command.params[1]) if math.isfinite(command.params[1]) else 0
@@ -145,12 +157,9 @@ class Commands:
         done = self._pilot.reposition(place, self._altitude(command), speed)
         return ACCEPTED if done else TEMPORARILY_REJECTED
 
-    def _pause_continue(self, command: Command) -> int:
-        return self._switch(Mode.LOITER if round(command.params[0]) == 0 else Mode.MISSION)
-
     def _mission_start(self, command: Command) -> int:
         pilot = self._pilot
-        if pilot.verdict.reason is not None:
+        if pilot.mission_trouble is not None:
             pilot.text(2, "Mission start denied! No valid mission")
             return DENIED
         if not -1 <= command.params[0] < len(pilot.mission.items):
@@ -159,15 +168,11 @@ class Commands:
             return ACCEPTED
         return TEMPORARILY_REJECTED
 
-    def _set_mission_current(self, command: Command) -> int:
-        return ACCEPTED if self._pilot.mission.set_current(round(command.params[0])) else DENIED
-
     def _change_speed(self, command: Command) -> int:
         self._pilot.change_speed(command.params[1])
         return ACCEPTED
 
     def _gripper(self, command: Command) -> None:
-        self._pilot.gripper.enabled = bool(self._pilot.params["PD_GRIPPER_EN"])
         self._pilot.gripper.command(round(command.params[1]), partner=command.partner)
 
     def _set_interval(self, command: Command) -> int:

@@ -120,7 +120,8 @@ class Drone(asyncio.DatagramProtocol):
 
     def text(self, severity: int, text: str) -> None:
         """Send a STATUSTEXT, in chunks of 50 bytes when it is longer."""
-        raw = text.encode("utf-8")
+        # PX4 ends its texts with a tab, to tell them from those that come as events too.
+        raw = f"{text}\t".encode()
         if len(raw) <= 50:
             self.send(m.MAVLink_statustext_message(severity, raw))
             return
@@ -133,10 +134,10 @@ class Drone(asyncio.DatagramProtocol):
         self._log.write(event, int(self.pilot.now_s * 1000), **fields)
 
     def gripper_ack(self, result: int, partner: tuple[int, int] | None) -> None:
-        """Acknowledge DO_GRIPPER; one of the autopilot's own is addressed to itself."""
-        progress = 255 if result == m.MAV_RESULT_IN_PROGRESS else 0
-        system, component = partner or (self._mav.srcSystem, 1)
-        self.send(m.MAVLink_command_ack_message(m.MAV_CMD_DO_GRIPPER, result, progress, 0, system, component))
+        """Acknowledge DO_GRIPPER to a partner. A mission item's is not heard on the link, as with PX4."""
+        if partner is not None:
+            progress = 255 if result == m.MAV_RESULT_IN_PROGRESS else 0
+            self.send(m.MAVLink_command_ack_message(m.MAV_CMD_DO_GRIPPER, result, progress, 0, *partner))
 
     def home_changed(self) -> None:
         """Tell the new home at once."""

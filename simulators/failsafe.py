@@ -43,7 +43,7 @@ class Failsafes:
         if self.link_lost:
             self.link_lost = False
             if self._pilot.now_s > 1.0:
-                self._pilot.text(_INFO, "Connection to ground control station regained")
+                self._pilot.text(_INFO, "GCS connection regained")
                 self._pilot.log("link_regained")
 
     def set_fence(self, fence: Fence) -> None:
@@ -52,7 +52,7 @@ class Failsafes:
         home = self._pilot.home_position
         self.fence_ignored = home is not None and not fence.allows(home[0], home[1])
         if self.fence_ignored:
-            self._pilot.text(_CRITICAL, "Geofence: home position outside fence, fence ignored")
+            self._pilot.text(_CRITICAL, "Geofence invalid, doesn't contain Home position")
 
     def mode_changed_by_user(self) -> None:
         """A mode chosen by the ground station ends a failsafe."""

@@ -13,6 +13,7 @@ from simulators.missions import (
     LAND,
     LOITER_TIME,
     LOITER_UNLIM,
+    RALLY_FRAMES,
     RETURN,
     TAKEOFF,
     WAYPOINT,
@@ -44,7 +45,7 @@ def judge_mission(
     """Judge a mission by PX4 1.16's rules for multirotors (its FeasibilityChecker and fence check)."""
     if not items:
         return Verdict("no mission")
-    if any(point.frame not in (0, 3, 6) for point in rally):
+    if any(point.frame not in RALLY_FRAMES for point in rally):
         return Verdict("RTL: unsupported MAV_FRAME")
     reason = _judge_items(items, home_alt_m, landed) or _judge_ends(items, takeoff_land_required, landed)
     if reason:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 RELEASE, GRAB = 0, 1
 _SECONDS = 1.0
 
-ACCEPTED, TEMPORARILY_REJECTED, DENIED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 4, 5, 6
+ACCEPTED, TEMPORARILY_REJECTED, DENIED, IN_PROGRESS, CANCELLED = 0, 1, 2, 5, 6
 
 Answer = Callable[[int, "tuple[int, int] | None"], None]
 """Sends a COMMAND_ACK for DO_GRIPPER with a MAV_RESULT to a partner (``None``: the autopilot itself)."""
@@ -23,7 +23,6 @@ class Gripper:
 
     def __init__(self, *, answer: Answer, done: Callable[[int, int | None], None]) -> None:
         self.state = GRAB
-        self.enabled = True
         self._answer = answer
         self._done = done
         self._action: int | None = None
@@ -39,9 +38,6 @@ class Gripper:
 
     def command(self, action: int, *, seq: int | None = None, partner: tuple[int, int] | None = None) -> None:
         """Take a DO_GRIPPER, from a mission item (``seq``) or from a ``partner`` (system, component)."""
-        if not self.enabled:
-            self._answer(FAILED, partner)
-            return
         if self._action is not None:
             if action == self._action:
                 self._answer(TEMPORARILY_REJECTED, partner)

@@ -20,6 +20,8 @@ _TIMEOUT_S = 5.0
 _GLOBAL = {0: 5, 5: 5, 3: 6, 6: 6}
 """Frames with a position, and the frame in which PX4 gives them back: 0 and 5 AMSL, 3 and 6 relative."""
 _FRAME_MISSION = 2
+RALLY_FRAMES = (0, 3, 6)
+"""Frames of rally points that PX4 1.16 can return to; it accepts others and then refuses missions."""
 
 WAYPOINT, LOITER_UNLIM, LOITER_TIME, RETURN, LAND, TAKEOFF, DELAY = 16, 17, 19, 20, 21, 22, 93
 CONDITION_DELAY, CHANGE_SPEED, GRIPPER = 112, 178, 211

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from simulators import missions
 from simulators.flight import Target
-from simulators.missions import Item
+from simulators.missions import RALLY_FRAMES, Item
 from simulators.modes import Mode
 
 if TYPE_CHECKING:
     from simulators.autopilot import Autopilot
 
 _CORNER_MIN_M = 2.0
+_INFO = 6
 
 
 class MissionFlight:
@@ -36,11 +37,13 @@ class MissionFlight:
 
     def _reset_item(self) -> None:
         self._climb_to_m: float | None = None
+        self._level_m: float | None = None
+        self._takes_off = False
         self._arrived_s: float | None = None
         self._started_s: float | None = None
         self._from: tuple[float, float] | None = None
         self._over_landing = False
-        self._climbed = False
+        self._climbed = True
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -59,7 +62,8 @@ class MissionFlight:
         self._ever_active = self.active
         self.reached = -1
         self._reset_item()
-        self._climbed = not self._pilot.landed
+        if self.active:
+            self._require_climb()
 
     def set_current(self, seq: int) -> bool:
         """Go on with another item; returns whether there is one."""
@@ -69,7 +73,8 @@ class MissionFlight:
         self.finished = False
         self._ever_active = False
         self._reset_item()
-        self._climbed = not self._pilot.landed
+        if self.active:
+            self._require_climb()
         return True
 
     def note_disarmed(self) -> None:
@@ -88,6 +93,27 @@ class MissionFlight:
             if item.command == missions.CHANGE_SPEED:
                 self._change_speed(item)
         self._reset_item()
+        self._pilot.text(_INFO, "Executing Mission")
+        self._require_climb()
+
+    def _require_climb(self, *, say: bool = True) -> None:
+        """Climb straight up first when the next place is higher than the vehicle, or it stands."""
+        pilot = self._pilot
+        placed = next((item for item in self.items[self.current :] if item.placed), None)
+        if placed is None:
+            return
+        goal_m, low_m = pilot.altitude(placed), float(pilot.params["NAV_MC_ALT_RAD"])
+        if pilot.landed and goal_m - pilot.body.alt_m <= low_m:
+            goal_m = pilot.home_alt_m + float(pilot.params["MIS_TAKEOFF_ALT"])
+        if goal_m - pilot.body.alt_m > low_m:
+            self._climbed, self._climb_to_m = False, goal_m
+            if say:
+                pilot.text(_INFO, f"Climb to {goal_m - pilot.home_alt_m:.1f} meters above home")
+
+    @property
+    def taking_off(self) -> bool:
+        """Whether it is climbing to begin (EXTENDED_SYS_STATE says TAKEOFF then)."""
+        return self.active and not self._climbed and self._takes_off
 
     def deactivate(self) -> None:
         """Leave the mission; its current item is kept."""
@@ -117,7 +143,8 @@ class MissionFlight:
             self.current += 1
             self._reset_item()
             self._from = start
-            self._climbed = not self._pilot.landed
+            if self._pilot.landed:
+                self._require_climb(say=False)
         else:
             self.finished = True
             self._pilot.mission_finished()
@@ -131,12 +158,13 @@ class MissionFlight:
         if item.command in (missions.DELAY, missions.CONDITION_DELAY):
             return self._waited(item.params[0]), None
         if item.command == missions.RETURN:
+            self._pilot.text(_INFO, "Returning to launch")
             self._pilot.set_mode(Mode.RTL, "mission")
             return False, None
         if not item.placed:
             return True, None
         if not self._climbed:
-            return False, self._climb(item)
+            return False, self._climb()
         if item.command == missions.LAND:
             return self._land(item)
         return self._go(item)
@@ -149,27 +177,21 @@ class MissionFlight:
         if self._started_s is None:
             self._started_s = pilot.now_s
             pilot.gripper.command(round(item.params[1]), seq=self.current)
-        waited = pilot.now_s - self._started_s
-        return not pilot.gripper.busy or waited > float(pilot.params["MIS_PD_TO"])
+        return pilot.now_s - self._started_s >= float(pilot.params["MIS_COMMAND_TOUT"])
 
     def _waited(self, seconds: float) -> bool:
         if self._arrived_s is None:
             self._arrived_s = self._pilot.now_s
         return self._pilot.now_s - self._arrived_s >= seconds
 
-    def _climb(self, item: Item) -> Target | None:
-        """Leave the ground straight up before anything else, at least to the take-off altitude."""
+    def _climb(self) -> Target:
         pilot = self._pilot
-        if not pilot.landed and self._climb_to_m is None:
+        goal_m = pilot.body.alt_m if self._climb_to_m is None else self._climb_to_m
+        if pilot.body.alt_m > goal_m - float(pilot.params["NAV_MC_ALT_RAD"]) and not pilot.landed:
             self._climbed = True
-            return None
-        if self._climb_to_m is None:
-            above_home = pilot.home_alt_m + float(pilot.params["MIS_TAKEOFF_ALT"])
-            wanted = pilot.altitude(item)
-            self._climb_to_m = wanted if item.command == missions.TAKEOFF else max(wanted, above_home)
-        if pilot.body.alt_m > self._climb_to_m - float(pilot.params["NAV_MC_ALT_RAD"]):
-            self._climbed = True
-        return pilot.climb_target(self._climb_to_m)
+            self._from = (pilot.body.east_m, pilot.body.north_m)
+        self._takes_off = self._takes_off or pilot.landed
+        return pilot.climb_target(goal_m, takeoff=self._takes_off)
 
     def _land(self, item: Item) -> tuple[bool, Target | None]:
         pilot = self._pilot
@@ -178,9 +200,9 @@ class MissionFlight:
         east_m, north_m = pilot.local(item)
         away = math.hypot(east_m - pilot.body.east_m, north_m - pilot.body.north_m)
         if not self._over_landing and away > float(pilot.params["NAV_ACC_RAD"]):
-            level_m = max(pilot.altitude(item), pilot.body.alt_m) if self._climb_to_m is None else self._climb_to_m
-            self._climb_to_m = level_m
-            return False, self._target(east_m, north_m, level_m, 0.0)
+            if self._level_m is None:
+                self._level_m = max(pilot.altitude(item), pilot.body.alt_m)
+            return False, self._target(east_m, north_m, self._level_m, 0.0)
         self._over_landing = True
         return False, pilot.land_target(east_m, north_m)
 
@@ -239,7 +261,6 @@ class ReturnFlight:
         self.phase = "climb"
         self._place = (0.0, 0.0)
         self._level_m = 0.0
-        self._above_s: float | None = None
 
     def activate(self) -> None:
         """Choose the destination and the altitude of the return."""
@@ -256,12 +277,15 @@ class ReturnFlight:
             level_m = pilot.body.alt_m
         self._level_m = max(level_m, pilot.body.alt_m)
         self.phase = "climb"
-        self._above_s = None
+        if not pilot.landed:
+            above_m = self._level_m - base_m
+            pilot.text(_INFO, f"RTL: start return at {self._level_m:.0f} m ({above_m:.0f} m above destination)")
 
     def _destination(self) -> tuple[tuple[float, float], float]:
         pilot = self._pilot
         home = (pilot.home_local, pilot.home_alt_m)
-        rally = [(pilot.local(item), pilot.altitude(item)) for item in pilot.store.items[missions.RALLY]]
+        points = [item for item in pilot.store.items[missions.RALLY] if item.frame in RALLY_FRAMES]
+        rally = [(pilot.local(item), pilot.altitude(item)) for item in points]
         kind = int(pilot.params["RTL_TYPE"])
         if kind in (2, 4) or not rally:
             return home
@@ -283,10 +307,11 @@ class ReturnFlight:
         if self.phase == "climb":
             if body.alt_m >= self._level_m - 1.0:
                 self.phase = "cruise"
-            return pilot.climb_target(self._level_m, fast=True)
+            return pilot.climb_target(self._level_m, takeoff=False)
         away = math.hypot(east_m - body.east_m, north_m - body.north_m)
         if self.phase == "cruise":
             if away <= 1.0:
                 self.phase = "land"
+                pilot.text(_INFO, "RTL: land at destination")
             return pilot.cruise_target(east_m, north_m, self._level_m, None)
         return pilot.land_target(east_m, north_m)

@@ -14,7 +14,7 @@ _INTEGERS: dict[str, int] = {
     "BAT1_N_CELLS": 12,
     "CBRK_SUPPLY_CHK": 0,
     "COM_DL_LOSS_T": 10,
-    "COM_LOW_BAT_ACT": 0,
+    "COM_LOW_BAT_ACT": 3,
     "COM_RC_IN_MODE": 1,
     "GF_ACTION": 2,
     "MAV_COMP_ID": 1,
@@ -22,19 +22,19 @@ _INTEGERS: dict[str, int] = {
     "MAV_TYPE": 2,
     "MIS_TKO_LAND_REQ": 0,
     "NAV_DLL_ACT": 0,
-    "PD_GRIPPER_EN": 1,
     "PD_GRIPPER_TYPE": 0,
     "RTL_CONE_ANG": 45,
     "RTL_TYPE": 0,
     "SDLOG_MODE": -1,
     "SIM_GPS_USED": 10,
     "SYS_AUTOSTART": 10040,
-    "SYS_FAILURE_EN": 0,
+    "SYS_FAILURE_EN": 1,
 }
 _REALS: dict[str, float] = {
     "BAT_CRIT_THR": 0.07,
     "BAT_EMERGEN_THR": 0.05,
     "BAT_LOW_THR": 0.15,
+    "COM_ARM_BAT_MIN": -1.0,
     "COM_DISARM_LAND": 2.0,
     "COM_DISARM_PRFLT": 10.0,
     "COM_FAIL_ACT_T": 5.0,
@@ -42,7 +42,7 @@ _REALS: dict[str, float] = {
     "GF_MAX_HOR_DIST": 0.0,
     "GF_MAX_VER_DIST": 0.0,
     "MIS_DIST_1WP": 10000.0,
-    "MIS_PD_TO": 5.0,
+    "MIS_COMMAND_TOUT": 0.0,
     "MIS_TAKEOFF_ALT": 2.5,
     "MPC_ACC_HOR": 3.0,
     "MPC_LAND_ALT1": 10.0,
@@ -55,14 +55,15 @@ _REALS: dict[str, float] = {
     "MPC_Z_VEL_MAX_UP": 3.0,
     "NAV_ACC_RAD": 2.0,
     "NAV_MC_ALT_RAD": 0.8,
-    "RTL_DESCEND_ALT": 30.0,
+    "RTL_DESCEND_ALT": 10.0,
     "RTL_LAND_DELAY": 0.0,
     "RTL_MIN_DIST": 10.0,
-    "RTL_RETURN_ALT": 60.0,
+    "RTL_RETURN_ALT": 30.0,
     "SIM_BAT_DRAIN": 0.0,
     "SIM_BAT_MIN_PCT": 0.0,
 }
-"""``SIM_BAT_DRAIN`` 0 is this simulator's own: the battery then follows the energy model."""
+"""As read from a PX4 v1.16.1 SITL quadrotor. ``SIM_BAT_DRAIN`` 0 is this simulator's own: the battery
+then follows the energy model."""
 
 
 class Parameters:

@@ -30,11 +30,16 @@ _SETTINGS: dict[str, float] = {
     "RTL_TYPE": 0,
     "SDLOG_MODE": -1,
     "MIS_TKO_LAND_REQ": 0,
-    "PD_GRIPPER_EN": 1,
     "PD_GRIPPER_TYPE": 0,
     "SIM_BAT_DRAIN": 1500,
     "SIM_BAT_MIN_PCT": 0,
 }
+
+
+_LATE_SETTINGS = ("COM_DL_LOSS_T", "COM_RC_LOSS_T", "COM_OF_LOSS_T", "COM_OBC_LOSS_T")
+"""Set again when PX4 is up: its start script multiplies these by the speed factor, whatever was asked."""
+_UP_S = 60.0
+_UP_TEXT = b"Startup script returned successfully"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Px4Process:
     environment: dict[str, str]
     work_dir: Path
     log_path: Path
+    late_commands: tuple[tuple[str, ...], ...]
 
 
 def px4_processes(config: SimulationConfig, px4_dir: Path) -> tuple[Px4Process, ...]:
@@ -86,7 +92,9 @@ def _process(config: SimulationConfig, drone: DroneConfig, program: Path, settin
     }
     argv = (str(program), "-d", "-i", str(drone.instance), "-w", str(work_dir), str(settings))
     log_path = config.log_dir.resolve() / f"{drone.vehicle_id}.px4.log"
-    return Px4Process(drone.vehicle_id, argv, environment, work_dir, log_path)
+    client = (str(program.with_name("px4-param")), "--instance", str(drone.instance), "set")
+    late = tuple((*client, name, f"{params[name]:g}") for name in _LATE_SETTINGS if name in params)
+    return Px4Process(drone.vehicle_id, argv, environment, work_dir, log_path, late)
 
 
 def _dies_with(parent: int) -> Callable[[], None]:
@@ -117,6 +125,24 @@ async def _start(process: Px4Process) -> asyncio.subprocess.Process:
         )
 
 
+async def _set_late(process: Px4Process) -> None:
+    """Set the late parameters once the start script has ended; says so when that cannot be done."""
+    deadline = asyncio.get_running_loop().time() + _UP_S
+    while _UP_TEXT not in process.log_path.read_bytes():
+        if asyncio.get_running_loop().time() > deadline:
+            _log.error("PX4 of %s did not start up in %g s", process.vehicle_id, _UP_S)
+            return
+        await asyncio.sleep(0.1)
+    for command in process.late_commands:
+        client = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=process.work_dir
+        )
+        output, _ = await asyncio.wait_for(client.communicate(), _STOP_S)
+        if client.returncode:
+            _log.error("PX4 of %s: %s failed: %s", process.vehicle_id, " ".join(command), output.decode().strip())
+    _log.info("PX4 of %s is up", process.vehicle_id)
+
+
 def _last_lines(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(f"    {line}" for line in lines[-_LAST_LINES:])
@@ -124,7 +150,9 @@ def _last_lines(path: Path) -> str:
 
 async def _watch(process: Px4Process, child: asyncio.subprocess.Process, stop: asyncio.Event) -> bool:
     """Wait for the end of one PX4; returns whether it was wanted. An unwanted one is reported."""
+    settling = asyncio.create_task(_set_late(process))
     code = await child.wait()
+    settling.cancel()
     if stop.is_set():
         return True
     _log.error(
@@ -165,6 +193,7 @@ async def run(processes: tuple[Px4Process, ...], stop: asyncio.Event) -> bool:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([everything, stopped], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
+        stopped.cancel()
         await asyncio.gather(*(_end(child) for child in children))
         return await everything
     finally:

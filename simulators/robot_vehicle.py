@@ -316,9 +316,8 @@ class Robot:
         )
         if edge is not None:
             self.actions.leave_edge(edge.sequence_id)
-        if not self._cancelling:
-            self.actions.trigger("NODE", node.sequence_id)
-            self.actions.step(0.0, standing=self.drive.standing)
+        self.actions.trigger("NODE", node.sequence_id)
+        self.actions.step(0.0, standing=self.drive.standing)
 
     def _replan(self) -> None:
         """Give the drive the whole of the base from here."""

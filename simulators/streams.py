@@ -10,7 +10,6 @@ from pymavlink.dialects.v20 import common as m
 
 from simulators import missions
 from simulators.extended import mission_current
-from simulators.modes import Mode
 
 if TYPE_CHECKING:
     from simulators.autopilot import Autopilot
@@ -292,6 +291,6 @@ class Streams:
             state = m.MAV_LANDED_STATE_ON_GROUND
         elif pilot.landing:
             state = m.MAV_LANDED_STATE_LANDING
-        elif pilot.mode is Mode.TAKEOFF:
+        elif pilot.taking_off:
             state = m.MAV_LANDED_STATE_TAKEOFF
         return m.MAVLink_extended_sys_state_message(0, state)

@@ -169,10 +169,15 @@ def _newest(rows: Iterable[Row]) -> list[Row]:
     return [newest[vehicle_id] for vehicle_id in sorted(newest)]
 
 
-def _as_parameters(row: Row) -> Row:
-    if row[_EXTRA] is None:
-        return row
-    return (*row[:_EXTRA], Jsonb(row[_EXTRA], dumps=bytes))
+def _as_json(rows: Iterable[Row]) -> str:
+    """Return rows as a JSON array of objects: a statement for all is several times quicker than one for each."""
+    return orjson.dumps(
+        [dict(zip(_NAMES, (*row[:_EXTRA], row[_EXTRA] and orjson.Fragment(row[_EXTRA])), strict=True)) for row in rows]
+    ).decode()
+
+
+def _with_jsonb(row: Row) -> Row:
+    return row if row[_EXTRA] is None else (*row[:_EXTRA], Jsonb(row[_EXTRA], dumps=bytes))
 
 
 async def write_batch(connection: AsyncConnection[Any], batch: Batch, *, writer: str) -> bool:
@@ -195,8 +200,8 @@ async def _write_once(connection: AsyncConnection[Any], batch: Batch, writer: st
             async with cursor.copy(_SQL["copy_samples"]) as copy:
                 copy.set_types(list(COLUMNS.values()))
                 for row in batch.rows:
-                    await copy.write_row(_as_parameters(row))
-            await cursor.executemany(_SQL["upsert_latest"], [_as_parameters(row) for row in _newest(batch.rows)])
+                    await copy.write_row(_with_jsonb(row))
+            await cursor.execute(_SQL["upsert_latest"], {"rows": _as_json(_newest(batch.rows))})
     return True
 
 

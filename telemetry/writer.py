@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from uuid import UUID
 
 import psycopg
 import structlog
@@ -37,15 +35,17 @@ _PARTITIONS_RETRY_S = 60.0
 class WriterLimits:
     """Bounds of a writer; times are wall seconds.
 
-    ``queue_samples``: samples not yet in a batch; more are dropped and counted (the disk cannot keep up).
-    ``pending_batches``: batches waiting for the database; at the bound the oldest go to the spool.
-    ``spool_bytes``: on disk; at the bound what is there is kept, and the newest are dropped and counted.
+    A batch is due at ``batch_samples`` or after ``batch_s``, and takes up to ``max_batch_samples`` when more
+    are waiting. ``memory_samples``: what waits in memory for a slow database; more goes to the spool.
+    ``spool_bytes``: what waits on disk; at the bound it is kept and memory fills up again, to
+    ``queue_samples``: at that bound new samples are dropped and counted.
     """
 
     batch_samples: int = 500
     batch_s: float = 0.25
+    max_batch_samples: int = 2000
+    memory_samples: int = 6000
     queue_samples: int = 20_000
-    pending_batches: int = 8
     spool_bytes: int = 512 * 1024 * 1024
     write_timeout_s: float = 15.0
     first_retry_s: float = 0.2
@@ -103,21 +103,20 @@ class SampleWriter:
         self._spool = Spool(spool_dir / name, max_bytes=self._limits.spool_bytes)
         self._tally = dict.fromkeys(("received", "stored", "spooled", "dropped", "rejected"), 0)
         self._queue: list[Row] = []
-        self._pending: deque[Batch] = deque()
-        self._in_hand: dict[UUID, Batch] = {}
+        self._due_at = 0.0
+        self._sending: Batch | None = None
+        self._spilling: Batch | None = None
         self._connection: AsyncConnection[Any] | None = None
         self._partitioned_on: date | None = None
         self._partitions_retry_at = 0.0
         self._complain_at = 0.0
         self._down = False
         self._open = False
-        self._collected = False
         self._flushing = False
-        self._queue_changed = asyncio.Event()
         self._work = asyncio.Event()
+        self._overflowing = asyncio.Event()
         self._closing = asyncio.Event()
         self._progress = asyncio.Condition()
-        self._spilling = asyncio.Lock()
         # A thread of its own: the disk must neither hold up the loop nor wait behind MAVSDK's calls.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"spool-{name}")
         self._stack = AsyncExitStack()
@@ -129,7 +128,7 @@ class SampleWriter:
         Raises ``SpoolInUse`` when another process has this name's spool, and ``OSError``.
         """
         try:
-            await self._on_disk(self._spool.__enter__)
+            await self._in_disk_thread(self._spool.__enter__)
         except BaseException:
             self._disk.shutdown(wait=False)
             raise
@@ -137,8 +136,8 @@ class SampleWriter:
             log.info("spool_found", writer=self._name, batches=waiting, damaged=self._spool.damaged)
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._tasks = [
-            group.create_task(self._collect(), name=f"collect-{self._name}"),
             group.create_task(self._store(), name=f"store-{self._name}"),
+            group.create_task(self._overflow(), name=f"overflow-{self._name}"),
         ]
         self._open = True
         return self
@@ -148,7 +147,7 @@ class SampleWriter:
     ) -> None:
         """Store what is left within ``close_timeout_s``, or else put it on the spool."""
         self._open = False
-        for event in (self._closing, self._queue_changed, self._work):
+        for event in (self._closing, self._work, self._overflowing):
             event.set()
         try:
             try:
@@ -162,7 +161,7 @@ class SampleWriter:
         finally:
             await self._spool_the_rest()
             await self._disconnect()
-            await self._on_disk(lambda: self._spool.__exit__(None, None, None))
+            await self._in_disk_thread(lambda: self._spool.__exit__(None, None, None))
             self._disk.shutdown(wait=False)
 
     def put(self, sample: Sample) -> None:
@@ -178,8 +177,13 @@ class SampleWriter:
             self._tally["dropped"] += 1
             return
         self._queue.append(row)
-        if len(self._queue) in (1, self._limits.batch_samples):
-            self._queue_changed.set()
+        waiting = len(self._queue)
+        if waiting == 1:
+            self._due_at = time.monotonic() + self._limits.batch_s
+        if waiting in (1, self._limits.batch_samples):
+            self._work.set()
+        if waiting >= self._limits.memory_samples:
+            self._overflowing.set()
 
     def _complain(self, sample: Sample, error: NotStorable) -> None:
         # A vehicle that sends nonsense does so many times a second: one line a second is enough.
@@ -193,68 +197,51 @@ class SampleWriter:
         return WriterCounts(**self._tally)
 
     @property
-    def backlog(self) -> int:
-        """Batches that wait for the database, on disk and in memory."""
-        return len(self._spool) + len(self._pending) + len(self._in_hand)
-
-    @property
     def in_memory(self) -> int:
         """Samples that are neither in the store nor on disk: what a crash now would lose."""
-        batches = (*self._pending, *self._in_hand.values())
-        return len(self._queue) + sum(len(batch.rows) for batch in batches)
+        return len(self._queue) + sum(len(batch.rows) for batch in (self._sending, self._spilling) if batch)
+
+    @property
+    def on_disk(self) -> int:
+        """Batches that wait on the spool."""
+        return len(self._spool)
 
     async def flush(self, *, timeout_s: float) -> None:
-        """Wait until nothing waits any more, here or in the spool; raises ``TimeoutError``."""
+        """Wait until nothing waits any more, in memory or on the spool; raises ``TimeoutError``."""
         self._flushing = True
-        self._queue_changed.set()
+        self._work.set()
         try:
             async with asyncio.timeout(timeout_s), self._progress:
-                await self._progress.wait_for(lambda: not self._queue and not self.backlog)
+                await self._progress.wait_for(lambda: not self.in_memory and not self.on_disk)
         finally:
             self._flushing = False
 
-    async def _collect(self) -> None:
-        """Make batches of the queue, by count or by time."""
-        try:
-            while await self._batch_due():
-                rows = self._queue[: self._limits.batch_samples]
-                del self._queue[: self._limits.batch_samples]
-                self._pending.append(Batch(rows))
-                self._work.set()
-                if self._down or len(self._pending) > self._limits.pending_batches:
-                    await self._spill()
-        finally:
-            self._collected = True
-            self._work.set()
+    def _take(self) -> Batch:
+        rows = self._queue[: self._limits.max_batch_samples]
+        del self._queue[: self._limits.max_batch_samples]
+        self._due_at = time.monotonic() + self._limits.batch_s
+        return Batch(rows)
 
-    async def _batch_due(self) -> bool:
-        """Wait for the next batch; ``False`` when there is none and will be none."""
-        while not self._queue:
-            if self._closing.is_set():
-                return False
-            await self._wait(self._queue_changed, None)
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._limits.batch_s
-        while len(self._queue) < self._limits.batch_samples and not self._flushing:
-            left = due - loop.time()
-            if self._closing.is_set() or left <= 0:
-                break
-            await self._wait(self._queue_changed, left)
-        return True
+    def _is_due(self) -> bool:
+        if not self._queue:
+            return self._sending is not None
+        at_once = self._flushing or self._closing.is_set() or self._sending is not None
+        return at_once or len(self._queue) >= self._limits.batch_samples or time.monotonic() >= self._due_at
 
     async def _store(self) -> None:
         """Write batches to the database, new ones and spooled ones in turn, until told to close."""
         retry_s = self._limits.first_retry_s
         spool_next = False
-        while not (self._closing.is_set() and self._collected and not self._pending):
+        while not self._closing.is_set() or self._is_due():
             # What is on the spool at the end stays there: it is safe.
-            spooled = not self._closing.is_set() and len(self._spool) > 0
-            if not spooled and not self._pending:
-                await self._wait(self._work, None)
+            spooled = not self._closing.is_set() and self.on_disk > 0
+            fresh = self._is_due()
+            if not spooled and not fresh:
+                await self._wait(self._work, max(0.0, self._due_at - time.monotonic()) if self._queue else None)
                 continue
-            from_spool = spooled and (spool_next or not self._pending)
+            from_spool = spooled and (spool_next or not fresh)
             try:
-                await (self._store_spooled() if from_spool else self._store_pending())
+                await (self._store_spooled() if from_spool else self._store_fresh())
             except _DatabaseLost as error:
                 await self._database_lost(error)
                 if self._closing.is_set():
@@ -267,26 +254,15 @@ class SampleWriter:
             async with self._progress:
                 self._progress.notify_all()
 
-    @contextmanager
-    def _oldest(self) -> Iterator[Batch]:
-        """Take the oldest batch in memory in hand; it goes back if what is done with it fails."""
-        batch = self._pending.popleft()
-        self._in_hand[batch.batch_id] = batch
-        try:
-            yield batch
-        except BaseException:
-            self._pending.appendleft(batch)
-            raise
-        finally:
-            del self._in_hand[batch.batch_id]
-
-    async def _store_pending(self) -> None:
-        with self._oldest() as batch:
-            await self._write(batch)
+    async def _store_fresh(self) -> None:
+        # Once sent, it is this batch with this identity until it is stored or on disk: it may have arrived.
+        self._sending = self._sending or self._take()
+        await self._write(self._sending)
+        self._sending = None
 
     async def _store_spooled(self) -> None:
         try:
-            record = await self._on_disk(self._spool.peek)
+            record = await self._in_disk_thread(self._spool.peek)
         except OSError as error:
             # The disk's trouble must not stop what goes straight to the database.
             log.error("spool_unreadable", writer=self._name, reason=str(error))
@@ -303,7 +279,7 @@ class SampleWriter:
 
     async def _forget_spooled(self) -> None:
         try:
-            await self._on_disk(self._spool.forget)
+            await self._in_disk_thread(self._spool.forget)
         except OSError as error:
             # It is sent again after a restart then, and recognised.
             log.error("spool_file_left", writer=self._name, reason=str(error))
@@ -366,22 +342,36 @@ class SampleWriter:
         if not self._down:
             self._down = True
             log.warning("database_lost", writer=self._name, reason=str(error))
-        await self._spill()
+        if self._sending:
+            with suppress(_NoRoom):
+                await self._to_spool(self._sending)
+                self._sending = None
+
+    async def _overflow(self) -> None:
+        """Move samples from memory to disk while the database is away, or too slow for them."""
+        while not self._closing.is_set():
+            await self._wait(self._overflowing, self._limits.batch_s)
+            while self._queue and (self._down or len(self._queue) >= self._limits.memory_samples):
+                try:
+                    await self._spill()
+                except _NoRoom:
+                    await self._wait(self._closing, self._limits.last_retry_s, clear=False)
+                    break
 
     async def _spill(self) -> None:
-        """Move batches from memory to the spool, oldest first; what finds no room at all is dropped."""
-        async with self._spilling:
-            try:
-                while self._pending:
-                    with self._oldest() as batch:
-                        await self._to_spool(batch)
-            except _NoRoom:
-                while len(self._pending) > self._limits.pending_batches:
-                    self._tally["dropped"] += len(self._pending.pop().rows)
+        self._spilling = self._take()
+        try:
+            await self._to_spool(self._spilling)
+        except _NoRoom:
+            self._queue[:0] = self._spilling.rows
+            self._spilling = None
+            raise
+        # Not when cancelled: it may be on disk, and goes there once more with its identity at the end.
+        self._spilling = None
 
     async def _to_spool(self, batch: Batch) -> None:
         try:
-            kept = await self._on_disk(lambda: self._spool.append(batch.encode()))
+            kept = await self._in_disk_thread(lambda: self._spool.append(batch.encode()))
         except OSError as error:
             log.error("spool_failed", writer=self._name, reason=str(error))
             raise _NoRoom from error
@@ -392,14 +382,17 @@ class SampleWriter:
 
     async def _spool_the_rest(self) -> None:
         """At the end: what was not stored goes to disk, and what finds no room there is dropped."""
-        if self._queue:
-            self._pending.append(Batch(self._queue))
-            self._queue = []
-        await self._spill()
-        while self._pending:
-            self._tally["dropped"] += len(self._pending.popleft().rows)
+        rest = [batch for batch in (self._spilling, self._sending) if batch]
+        while self._queue:
+            rest.append(self._take())
+        for batch in rest:
+            try:
+                await self._to_spool(batch)
+            except _NoRoom:
+                self._tally["dropped"] += len(batch.rows)
+        self._spilling = self._sending = None
 
-    async def _on_disk(self, call: Callable[[], _Result]) -> _Result:
+    async def _in_disk_thread(self, call: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
     @staticmethod

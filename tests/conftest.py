@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from psycopg import AsyncConnection
 
 from fleet.db.database import Database
+from fleet.db.migrate import migrate
 from fleet.embedded import EmbeddedBroker
-from tests.postgres import fresh_database, server_dsn, template_database
+from tests.postgres import TestServer, fresh_database, running_server, server_dsn, template_database
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +46,22 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     """The service's pool on the test's own database."""
     async with Database.open(dsn) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def _server_to_crash() -> Iterator[TestServer]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def crashing_server(_server_to_crash: TestServer) -> TestServer:
+    """A server that the test may crash and start; its own database has just been migrated."""
+    _server_to_crash.start()
+    async with await AsyncConnection.connect(_server_to_crash.dsn, autocommit=True) as connection:
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await migrate(_server_to_crash.dsn)
+    return _server_to_crash
 
 
 @pytest.fixture

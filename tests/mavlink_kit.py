@@ -13,6 +13,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common as m
 
+from hardware.link import LeaseGuard
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
 from hardware.mission import Mission, Step, StepKind
@@ -45,7 +46,7 @@ def link_to(
     address: MavlinkAddress,
     *,
     vehicle_id: str = "d1",
-    lease: Lease | None = None,
+    lease: LeaseGuard | None = None,
     speed: float = 1.0,
     samples: list[Sample] | None = None,
     parameters: Mapping[str, int | float] | None = None,
@@ -136,7 +137,7 @@ class Peer:
         self._mav = m.MAVLink(None, srcSystem=system_id, srcComponent=1)
         self._parser = m.MAVLink(None)
         self._parser.robust_parsing = True
-        self._born = time.monotonic()
+        self._born = time.monotonic() - 100.0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -162,6 +163,10 @@ class Peer:
     def fall_silent(self) -> None:
         """Say nothing more; go on listening."""
         self.hz = 0.0
+
+    def reboot(self) -> None:
+        """Start the vehicle's clock again."""
+        self._born = time.monotonic()
 
     def commands(self) -> list[int]:
         """Return the commands that have reached it."""
@@ -198,5 +203,8 @@ class Peer:
     def _answer(self, message: Any) -> None:
         self.say(m.MAVLink_command_ack_message(message.command, 0))
         if message.command == m.MAV_CMD_REQUEST_MESSAGE and message.param1 == m.MAVLINK_MSG_ID_AUTOPILOT_VERSION:
+            capable = m.MAV_PROTOCOL_CAPABILITY_MISSION_INT | m.MAV_PROTOCOL_CAPABILITY_MAVLINK2
             empty: Sequence[int] = [0] * 8
-            self.say(m.MAVLink_autopilot_version_message(0, 0, 0, 0, 0, empty, empty, empty, 0, 0, self.uid, [0] * 18))
+            self.say(
+                m.MAVLink_autopilot_version_message(capable, 0, 0, 0, 0, empty, empty, empty, 0, 0, self.uid, [0] * 18)
+            )

@@ -70,8 +70,9 @@ class TestServer:
         await child.stop((signal.SIGQUIT, 10.0))  # immediate shutdown: no farewell, recovery at the start
 
     def start(self) -> None:
-        """Start the server again where it was."""
-        self._run(self._postgres.start())
+        """Start the server again where it was, if it is not running."""
+        if self._postgres.child is None:
+            self._run(self._postgres.start())
 
 
 @contextmanager

@@ -139,7 +139,8 @@ class Bench:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What its own log says of one event."""
-        lines = self.log_path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a text from a message may hold other line separators.
+        lines = self.log_path.read_text(encoding="utf-8").strip("\n").split("\n")
         return [record for record in map(json.loads, lines) if record["event"] == name]
 
     def send(self, message: dict[str, Any] | bytes, topic: str | None = None) -> None:

@@ -187,6 +187,8 @@ class Commander:
                 raise LinkDown(f"{self._observer.vehicle_id}: the autopilot started again")
             if interruptions is not None and self._interruptions != interruptions:
                 raise self._refused("interrupted by another command")
+            # A vehicle just found has not told its time yet.
+            start_ms = start_ms or self._observer.vehicle_ms
             elapsed_s = (self._observer.vehicle_ms - start_ms) / 1000
             left_s = ends - time.monotonic()
             if elapsed_s > vehicle_s or left_s <= 0:

@@ -47,7 +47,7 @@ _ON_GROUND = 1
 class Observer:
     """The latest of everything that a vehicle said.
 
-    ``vehicle_ms`` is its own clock; ``boots`` counts how often that clock started again. ``texts``
+    ``vehicle_ms`` is its own clock, 0 while not told; ``boots`` counts how often that clock started again. ``texts``
     numbers the status texts, so that a command can tell which came after it.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -110,7 +111,8 @@ class Terrain:
 class Region:
     """An immutable operating area. ``region_id`` is also the VDA 5050 ``mapId``.
 
-    Raises ``BadInput`` when an id is used twice or an edge or a site names a node that is not there.
+    Raises ``BadInput`` when an id is used twice, an edge or a site names a node that is not there, or a
+    position or length is not a number that can be.
     """
 
     region_id: str
@@ -135,6 +137,13 @@ class Region:
         for edge in self.edges:
             if edge.a not in nodes or edge.b not in nodes:
                 raise BadInput(f"region {self.region_id!r}: edge {edge.a}-{edge.b} names an unknown node")
+            if not 0.0 <= edge.length_m < math.inf:
+                raise BadInput(f"region {self.region_id!r}: edge {edge.a}-{edge.b} has no length")
+        places = [("origin", self.origin), *((f"site {s.site_id}", s.position) for s in self.sites)]
+        for name, place in (*places, *((f"node {n.node_id}", n.position) for n in self.nodes)):
+            # The poles have no local frame.
+            if not (abs(place.lat) < 90 and abs(place.lon) <= 180 and math.isfinite(place.alt_amsl_m)):
+                raise BadInput(f"region {self.region_id!r}: {name} is not on the earth")
         for site in self.sites:
             if site.node is not None and site.node not in nodes:
                 raise BadInput(f"region {self.region_id!r}: site {site.site_id} names an unknown node")

@@ -137,7 +137,7 @@ class Program:
 
     def log(self, vehicle_id: str = "robot-1") -> list[Seen]:
         text = (self.folder / "logs" / f"{vehicle_id}.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.strip("\n").split("\n")]
 
     def events(self, name: str) -> list[Seen]:
         return [record for record in self.log() if record["event"] == name]

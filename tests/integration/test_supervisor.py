@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import shutil
 import signal
@@ -18,12 +19,16 @@ import pytest
 
 import fleet.keeper
 from fleet.config import load
-from fleet.embedded_broker import ACCEPTED, sign_in
+from fleet.embedded import EmbeddedPostgres
+from fleet.embedded_broker import ACCEPTED, hash_password, sign_in
 from fleet.errors import ConfigError, NotFound, StartFailed
+from fleet.places import free_port
 from fleet.runtime import load_runtime
 from fleet.supervisor import Supervisor
 from tests.homes import processes_of, ready_process, service_home, small_roles, until
 
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+BROKER_FOLDER = Path(fleet.keeper.__file__).with_name("broker")
 ROLES = ("gateway-1", "planner", "api")
 
 # A supervisor in a process of its own, so that it can be killed.
@@ -211,6 +216,46 @@ async def test_a_taken_port_is_said_before_anything_starts(home: Path) -> None:
 
     listener.close()
     assert not (home / "postgres").exists()
+
+
+@pytest.mark.skipif(not MOSQUITTO or not shutil.which("openssl"), reason="needs mosquitto and openssl")
+async def test_it_uses_a_database_and_a_tls_broker_that_are_not_its_own(home: Path) -> None:
+    async with EmbeddedPostgres(home / "theirs", for_tests=True) as server, production_broker(home) as port:
+        theirs = {
+            "database_url": server.dsn,
+            "broker_url": f"mqtts://todoke:pw@localhost:{port}",
+            "broker_ca": home / "server.crt",
+        }
+        async with supervisor(home, **theirs) as service:
+            assert service.names == list(ROLES)
+            assert service.runtime.broker_tls
+            assert service.runtime.dsn == server.dsn
+
+        with pytest.raises(ConfigError, match="refused the user name or password"):
+            await supervisor(home, **theirs | {"broker_url": f"mqtts://todoke:no@localhost:{port}"}).__aenter__()
+
+
+@asynccontextmanager
+async def production_broker(folder: Path) -> AsyncIterator[int]:
+    """Run mosquitto with the configuration that compose.yaml gives it."""
+    port = free_port()
+    certificate = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "server.key", "-out", folder / "server.crt"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await asyncio.wait_for(certificate.wait(), 60) == 0
+    (folder / "passwords").write_text(f"todoke:{hash_password('pw')}\n")
+    text = (BROKER_FOLDER / "mosquitto.conf").read_text()
+    text = text.replace("/mosquitto/private", str(folder)).replace("/mosquitto/config", str(BROKER_FOLDER))
+    text = text.replace("listener 8883", f"user {getpass.getuser()}\nlistener {port} 127.0.0.1")
+    (folder / "mosquitto.conf").write_text(text)
+    process = await asyncio.create_subprocess_exec(MOSQUITTO or "", "-c", folder / "mosquitto.conf")
+    try:
+        yield port
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 10)
 
 
 async def test_children_s_lines_are_kept_in_a_log_each(home: Path) -> None:

@@ -23,7 +23,7 @@ from telemetry.sample import Sample
 from telemetry.spool import Spool
 from telemetry.store import Batch, ensure_partitions, latest, to_row, write_batch
 from telemetry.writer import SampleWriter, WriterLimits
-from tests.postgres import TestServer, running_server
+from tests.postgres import TestServer
 
 T = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 QUICK = WriterLimits(batch_samples=50, batch_s=0.05, first_retry_s=0.05, last_retry_s=0.2)
@@ -84,14 +84,6 @@ def _put(writer: SampleWriter, numbers: Sequence[int]) -> None:
         writer.put(_sample(number))
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[TestServer]:
-    """A migrated server of the test's own, which it may stop and start."""
-    with running_server() as own:
-        await migrate(own.dsn)
-        yield own
-
-
 @contextlib.asynccontextmanager
 async def _locked(dsn: str, table: str) -> AsyncIterator[None]:
     """Hold a lock that makes whoever writes to the table wait."""
@@ -121,7 +113,7 @@ async def test_samples_are_written_by_time_when_they_are_few(dsn: str, tmp_path:
 
 
 async def test_samples_are_written_in_batches_when_they_are_many(dsn: str, tmp_path: Path) -> None:
-    limits = WriterLimits(batch_samples=100, batch_s=3600)
+    limits = WriterLimits(batch_samples=100, max_batch_samples=100, batch_s=3600)
     async with SampleWriter(dsn, spool_dir=tmp_path, name="g1", limits=limits) as writer:
         _put(writer, range(1000))
         await _until(lambda: writer.counts.stored == 1000, "all stored, by count alone")
@@ -136,7 +128,7 @@ async def test_a_clean_end_stores_what_was_still_in_memory(dsn: str, tmp_path: P
         _put(writer, range(250))
 
     assert await _numbers(dsn) == list(range(250))
-    assert (writer.counts.stored, writer.counts.spooled, writer.backlog) == (250, 0, 0)
+    assert (writer.counts.stored, writer.counts.spooled, writer.in_memory) == (250, 0, 0)
 
 
 async def test_an_error_of_the_caller_goes_through_as_it_is_and_loses_nothing(dsn: str, tmp_path: Path) -> None:
@@ -191,53 +183,57 @@ async def test_the_batch_that_is_sent_again_is_stored_once(dsn: str) -> None:
 
 
 async def test_samples_of_an_outage_wait_on_disk_and_arrive_when_the_database_is_back(
-    server: TestServer, tmp_path: Path
+    crashing_server: TestServer, tmp_path: Path
 ) -> None:
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
         _put(writer, range(100))
         await writer.flush(timeout_s=10)
-        server.crash()
+        crashing_server.crash()
         _put(writer, range(100, 400))
         await _until_spooled(writer, 300)
-        server.start()
+        crashing_server.start()
         _put(writer, range(400, 500))
         await writer.flush(timeout_s=20)
 
-    assert await _numbers(server.dsn) == list(range(500))
+    assert await _numbers(crashing_server.dsn) == list(range(500))
     assert writer.counts.dropped == 0
     assert not _spool_files(tmp_path)
 
 
-async def test_the_spool_is_delivered_in_the_order_in_which_it_was_filled(server: TestServer, tmp_path: Path) -> None:
-    server.crash()
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
+async def test_the_spool_is_delivered_in_the_order_in_which_it_was_filled(
+    crashing_server: TestServer, tmp_path: Path
+) -> None:
+    crashing_server.crash()
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
         for step in range(5):
             _put(writer, range(50 * step, 50 * step + 50))
             await _until_spooled(writer, 50 * step + 50)
-        server.start()
+        crashing_server.start()
         await writer.flush(timeout_s=20)
 
-    written = await _rows(server.dsn, "SELECT seq FROM sample ORDER BY tableoid, ctid")
+    written = await _rows(crashing_server.dsn, "SELECT seq FROM sample ORDER BY tableoid, ctid")
     assert [row["seq"] for row in written] == list(range(250))
 
 
 async def test_the_writer_starts_and_ends_without_a_database_and_the_next_one_delivers(
-    server: TestServer, tmp_path: Path
+    crashing_server: TestServer, tmp_path: Path
 ) -> None:
-    server.crash()
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as first:
+    crashing_server.crash()
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as first:
         _put(first, range(120))
     assert (first.counts.stored, first.counts.spooled) == (0, 120)
 
-    server.start()
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as second:
+    crashing_server.start()
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as second:
         await second.flush(timeout_s=20)
 
-    assert await _numbers(server.dsn) == list(range(120))
+    assert await _numbers(crashing_server.dsn) == list(range(120))
 
 
-async def test_a_batch_under_way_when_the_server_is_killed_arrives_once(server: TestServer, tmp_path: Path) -> None:
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
+async def test_a_batch_under_way_when_the_server_is_killed_arrives_once(
+    crashing_server: TestServer, tmp_path: Path
+) -> None:
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
         sent = 0
         for _ in range(3):
             stored_before = writer.counts.stored
@@ -246,23 +242,23 @@ async def test_a_batch_under_way_when_the_server_is_killed_arrives_once(server: 
                     _put(writer, range(sent, sent + 50))
                     sent += 50
                 await asyncio.sleep(0)
-            server.crash()
+            crashing_server.crash()
             _put(writer, range(sent, sent + 10))
             sent += 10
-            server.start()
+            crashing_server.start()
         await writer.flush(timeout_s=30)
 
-    assert await _numbers(server.dsn) == list(range(sent))
+    assert await _numbers(crashing_server.dsn) == list(range(sent))
 
 
 async def test_a_hanging_database_does_not_hold_up_the_caller_and_loses_nothing(dsn: str, tmp_path: Path) -> None:
-    limits = WriterLimits(batch_samples=10, batch_s=0.01, pending_batches=3, write_timeout_s=0.5, first_retry_s=0.05)
+    limits = WriterLimits(batch_samples=10, batch_s=0.01, memory_samples=30, write_timeout_s=0.5, first_retry_s=0.05)
     async with SampleWriter(dsn, spool_dir=tmp_path, name="g1", limits=limits) as writer:
         async with _locked(dsn, "sample"):
             for start in range(0, 1000, 10):
                 _put(writer, range(start, start + 10))
                 await asyncio.sleep(0)
-            await _until_spooled(writer, 960)
+            await _until_spooled(writer, 1000)
             assert writer.counts.stored == 0
         await writer.flush(timeout_s=20)
 
@@ -270,22 +266,26 @@ async def test_a_hanging_database_does_not_hold_up_the_caller_and_loses_nothing(
 
 
 async def test_a_full_spool_keeps_the_oldest_and_counts_the_newest_as_dropped(
-    server: TestServer, tmp_path: Path
+    crashing_server: TestServer, tmp_path: Path
 ) -> None:
-    limits = WriterLimits(batch_samples=50, batch_s=0.01, pending_batches=2, spool_bytes=20_000, first_retry_s=0.05)
-    server.crash()
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=limits) as writer:
-        for start in range(0, 2000, 50):
-            _put(writer, range(start, start + 50))
-            await _until(lambda: writer.in_memory <= 100, "the batch is on disk, in memory's two, or dropped")
-        assert writer.counts.dropped > 0
+    limits = WriterLimits(batch_s=0.01, queue_samples=300, spool_bytes=20_000, first_retry_s=0.05, last_retry_s=0.1)
+    crashing_server.crash()
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=limits) as writer:
+        sent = 0
+        with contextlib.suppress(AssertionError):  # until the disk takes no more
+            while sent < 5000:
+                _put(writer, range(sent, sent + 50))
+                sent += 50
+                await _until(lambda: not writer.in_memory, "the samples are on disk", 2.0)
+        _put(writer, range(sent, 5000))
         assert sum(file.stat().st_size for file in _spool_files(tmp_path)) <= 20_000
-        server.start()
+        assert writer.in_memory <= 300 + 50, "the queue, and the batch under way"
+        assert writer.in_memory + writer.counts.spooled + writer.counts.dropped == 5000
+        crashing_server.start()
         await writer.flush(timeout_s=20)
 
-    numbers = await _numbers(server.dsn)
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) + writer.counts.dropped == writer.counts.received == 2000
+    assert writer.counts.dropped > 0
+    assert await _numbers(crashing_server.dsn) == list(range(5000 - writer.counts.dropped))
 
 
 async def test_more_than_the_queue_takes_is_dropped_and_counted_at_once(dsn: str, tmp_path: Path) -> None:
@@ -400,22 +400,22 @@ async def _run_and_kill(dsn: str, folder: Path, first: int, lines: int) -> int:
 
 
 async def test_what_was_on_disk_or_stored_survives_kill_9_in_and_after_an_outage(
-    server: TestServer, tmp_path: Path
+    crashing_server: TestServer, tmp_path: Path
 ) -> None:
     safe = []
-    safe.append(await _run_and_kill(server.dsn, tmp_path, 0, lines=10))
-    server.crash()
-    safe.append(await _run_and_kill(server.dsn, tmp_path, 100_000, lines=10))
-    safe.append(await _run_and_kill(server.dsn, tmp_path, 200_000, lines=10))
+    safe.append(await _run_and_kill(crashing_server.dsn, tmp_path, 0, lines=10))
+    crashing_server.crash()
+    safe.append(await _run_and_kill(crashing_server.dsn, tmp_path, 100_000, lines=10))
+    safe.append(await _run_and_kill(crashing_server.dsn, tmp_path, 200_000, lines=10))
     torn = max(_spool_files(tmp_path))
     with torn.open("ab") as end:
         end.write(b"\x40\x00\x00\x00torn")  # what a crash in the middle of a write leaves
-    server.start()
+    crashing_server.start()
 
-    async with SampleWriter(server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
+    async with SampleWriter(crashing_server.dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as writer:
         await writer.flush(timeout_s=30)
 
-    numbers = await _numbers(server.dsn)
+    numbers = await _numbers(crashing_server.dsn)
     assert len(numbers) == len(set(numbers)), "a sample arrived twice"
     for first, last in zip((0, 100_000, 200_000), safe, strict=True):
         assert last > first

@@ -60,6 +60,18 @@ def test_a_hard_action_holds_the_robot_and_runs_alone(bench: Bench) -> None:
     bench.run_until(bench.idle)
 
 
+def test_a_soft_action_holds_the_robot(bench: Bench) -> None:
+    bench.send(order([A, B, C], node_actions={"b": [action("soft", "wait", "SOFT", duration=10)]}))
+    bench.run_until(lambda: bench.status("soft") == "RUNNING")
+
+    bench.run(9.0)
+
+    assert bench.state["driving"] is False
+    assert bench.state["agvPosition"]["x"] == pytest.approx(10.0, abs=0.1)
+    bench.run_until(bench.idle)
+    assert bench.state["lastNodeId"] == "c"
+
+
 def test_a_none_action_runs_while_driving_on_without_a_stop(bench: Bench) -> None:
     bench.send(order([A, B, C], node_actions={"b": [action("x", "wait", "NONE", duration=4)]}))
 

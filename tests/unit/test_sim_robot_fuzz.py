@@ -76,7 +76,7 @@ def _talk(draw: st.DrawFn) -> list[tuple[str, dict[str, Any], int]]:
     return talk
 
 
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(_talk())
 def test_it_survives_any_talk_and_its_states_stay_sound(talk: list[tuple[str, dict[str, Any], int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

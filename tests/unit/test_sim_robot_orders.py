@@ -238,6 +238,15 @@ def test_a_rejected_update_is_forgotten_with_the_next_good_update(bench: Bench) 
     assert bench.errors() == []
 
 
+def test_a_rejected_other_order_is_still_shown_after_an_update_of_the_current_one(bench: Bench) -> None:
+    bench.send(order([A, B, C], released=2))
+    bench.send(order([A, D], order_id="o2"))
+
+    bench.send(order([B, C], first=2, update_id=1))
+
+    assert bench.errors() == ["orderError"]
+
+
 def test_a_first_node_within_its_allowed_deviation_counts_as_reached(bench: Bench) -> None:
     message = order([("start", 5.0, 0.0), B])
     bench.send(message)
@@ -293,6 +302,7 @@ MALFORMED = {
         m["nodes"][1].update(released=False),
         m["nodes"][2].update(released=True),
     ),
+    "edge not released, end node released": lambda m: m["edges"][0].update(released=False),
     "edge released, end node not": lambda m: m["edges"][1].update(released=True),
     "gap in the sequence": lambda m: m["nodes"][2].update(sequenceId=6),
     "nodes odd": lambda m: [part.update(sequenceId=part["sequenceId"] + 1) for part in m["nodes"] + m["edges"]],
@@ -455,6 +465,34 @@ def test_a_cancelled_order_takes_no_update(bench: Bench) -> None:
 
     assert bench.errors() == ["orderUpdateError"]
     assert bench.state["nodeStates"] == []
+
+
+def test_an_order_cancelled_at_the_end_of_its_base_takes_no_update_either(bench: Bench) -> None:
+    bench.send(order([A, B, C], released=2))
+    bench.run_until(lambda: bench.state["lastNodeId"] == "b" and not bench.state["driving"])
+    bench.send(instant(action("cancel", "cancelOrder")))
+
+    bench.send(order([B, C], first=2, update_id=1))
+    bench.run(10.0)
+
+    assert bench.errors() == ["orderUpdateError"]
+    assert bench.state["lastNodeId"] == "b"
+
+
+def test_a_node_passed_while_braking_for_a_cancellation_is_reported_without_its_actions(
+    bench: Bench,
+) -> None:
+    bench.send(order([A, B, C, D], node_actions={"d": [action("x")]}))
+    straight = [A, ("m", 8.0, 0.0), ("n", 20.0, 0.0)]
+    bench.send(instant(action("k0", "cancelOrder")))
+    bench.send(order(straight, order_id="o2", node_actions={"m": [action("y", "wait", "NONE")]}))
+    bench.run_until(lambda: bench.robot.drive.x > 7.5)
+
+    bench.send(instant(action("k", "cancelOrder")))
+    bench.run_until(lambda: bench.status("k") == "FINISHED")
+
+    assert bench.state["lastNodeId"] == "m"
+    assert bench.status("y") == "FAILED"
 
 
 def test_after_a_cancellation_an_order_may_start_at_a_temporary_node_where_it_stands(bench: Bench) -> None:

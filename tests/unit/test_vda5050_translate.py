@@ -112,7 +112,8 @@ def test_a_sample_has_the_position_on_earth_and_the_velocity_over_ground() -> No
     assert sample.lat_e7 is not None
     assert sample.lon_e7 is not None
     east, north = FRAME.to_local(Position(sample.lat_e7 / 1e7, sample.lon_e7 / 1e7))
-    assert (east, north) == (pytest.approx(100.0, abs=0.02), pytest.approx(50.0, abs=0.02))
+    assert east == pytest.approx(100.0, abs=0.02)
+    assert north == pytest.approx(50.0, abs=0.02)
     assert (sample.vel_e_cms, sample.vel_n_cms) == (0, 150)
     assert (sample.heading_cdeg, sample.battery_pct_x10, sample.voltage_mv) == (0, 805, 51_200)
     assert sample.alt_amsl_cm is None

@@ -12,6 +12,8 @@ export interface Notice {
   tone: 'error' | 'done';
   title: string;
   lines: string[];
+  /** What the message is about, if it can be settled later. */
+  about: string | null;
 }
 
 /** What went wrong, in words for a person. */
@@ -29,14 +31,15 @@ class Notices {
   list = $state<Notice[]>([]);
   #nextKey = 1;
 
-  error(title: string, error?: unknown): void {
+  error(title: string, error?: unknown, about: string | null = null): void {
     const fields = error instanceof ApiProblem ? error.fields : [];
     const lines = error === undefined ? [] : [inWords(error)];
-    this.#add('error', title, [...lines, ...fields.slice(0, 5).map((f) => `${f.where}: ${f.reason}`)]);
+    const details = fields.slice(0, 5).map((field) => `${field.where}: ${field.reason}`);
+    this.#add({ tone: 'error', title, lines: [...lines, ...details], about });
   }
 
   done(title: string): void {
-    const key = this.#add('done', title, []);
+    const key = this.#add({ tone: 'done', title, lines: [], about: null });
     setTimeout(() => this.dismiss(key), FADE_MS);
   }
 
@@ -44,10 +47,18 @@ class Notices {
     this.list = this.list.filter((notice) => notice.key !== key);
   }
 
-  #add(tone: Notice['tone'], title: string, lines: string[]): number {
+  /** Takes back what was said about something that is well again. */
+  settle(about: string): void {
+    if (this.list.some((notice) => notice.about === about)) {
+      this.list = this.list.filter((notice) => notice.about !== about);
+    }
+  }
+
+  #add(notice: Omit<Notice, 'key'>): number {
     const key = this.#nextKey++;
-    const others = this.list.filter((n) => n.title !== title || n.lines.join() !== lines.join());
-    this.list = [...others, { key, tone, title, lines }].slice(-MOST);
+    const text = ({ title, lines }: Omit<Notice, 'key'>): string => [title, ...lines].join('\n');
+    const others = this.list.filter((other) => text(other) !== text(notice));
+    this.list = [...others, { ...notice, key }].slice(-MOST);
     return key;
   }
 }

@@ -10,8 +10,8 @@ const DISPATCH: Action[] = ['plan', 'cancel', 'import'];
 const ALLOWED: Record<Role, ReadonlySet<Action>> = {
   viewer: new Set(),
   ground_crew: new Set(CREW),
-  dispatcher: new Set([...CREW, ...DISPATCH]),
-  pilot: new Set([...CREW, ...DISPATCH, 'command', 'accept']),
+  dispatcher: new Set(DISPATCH),
+  pilot: new Set([...DISPATCH, 'command', 'accept']),
   // Launches and commands need a pilot, whoever else is signed in.
   administrator: new Set([...CREW, ...DISPATCH]),
 };

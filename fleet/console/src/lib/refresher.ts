@@ -6,6 +6,7 @@ import { TIMEOUT_MS } from './api';
 const GATHER_MS = 150;
 const RETRY_MS = 3000;
 
+/** `done` is called after each attempt, with `null` or with what went wrong. */
 export class Refresher {
   #wanted = false;
   #busy = false;
@@ -14,7 +15,7 @@ export class Refresher {
 
   constructor(
     private readonly fetchNow: () => Promise<void>,
-    private readonly failed: (error: unknown) => void,
+    private readonly done: (error: unknown) => void,
   ) {}
 
   start(): void {
@@ -39,15 +40,15 @@ export class Refresher {
     this.#timer = 0;
     this.#busy = true;
     this.#wanted = false;
-    let retry = false;
+    let problem: unknown = null;
     try {
       await this.fetchNow();
     } catch (error) {
-      retry = true;
-      if (!this.#stopped) this.failed(error);
+      problem = error;
     }
     this.#busy = false;
-    if (retry) this.want(RETRY_MS);
+    if (!this.#stopped) this.done(problem);
+    if (problem !== null) this.want(RETRY_MS);
     else if (this.#wanted) this.want();
   }
 }

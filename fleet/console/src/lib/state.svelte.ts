@@ -198,7 +198,8 @@ class ConsoleState {
 
   #refresher(fetchNow: () => Promise<void>): Refresher {
     return new Refresher(fetchNow, (error) => {
-      if (this.phase === 'signed-in') notices.error(t('notRefreshed'), error);
+      if (error === null) notices.settle('refresh');
+      else if (this.phase === 'signed-in') notices.error(t('notRefreshed'), error, 'refresh');
     });
   }
 }

@@ -39,6 +39,7 @@ export interface Site {
   name_en: string;
   lat: number;
   lon: number;
+  alt_amsl_m: number;
   accepts_drone: boolean;
   accepts_robot: boolean;
 }
@@ -73,7 +74,7 @@ export interface VehicleLive {
   lat: number | null;
   lon: number | null;
   alt_amsl_m: number | null;
-  alt_home_m: number | null;
+  alt_home_m?: number | null;
   heading_deg: number | null;
   speed_mps: number | null;
   battery_pct: number | null;

@@ -1,6 +1,6 @@
 /** How far a vehicle's shown state can be believed. */
 
-import type { Activity, VehicleKind, VehicleLive } from './types';
+import type { Activity, Region, Vehicle, VehicleKind, VehicleLive } from './types';
 
 /** Domain seconds that may pass between two signs of life; a robot need only speak every 30 s (VDA 5050). */
 const HEARD_EVERY_S: Record<VehicleKind, number> = { drone: 10, robot: 40 };
@@ -23,6 +23,16 @@ export function hearing(
   const seconds = Math.max(0, (nowMs - Date.parse(live.t)) / 1000);
   const old = seconds > HEARD_EVERY_S[kind] + TRANSPORT_S * speed;
   return live.connected && !old ? { kind: 'connected' } : { kind: 'silent', seconds };
+}
+
+/** Height above home in metres: what the vehicle says, else from the altitude of its home site. */
+export function heightAboveHome(
+  vehicle: Vehicle, live: VehicleLive | null | undefined, region: Region | null,
+): number | null {
+  if (!live) return null;
+  if (typeof live.alt_home_m === 'number') return live.alt_home_m;
+  const home = region?.sites.find((site) => site.site_id === vehicle.home_site);
+  return home && typeof live.alt_amsl_m === 'number' ? live.alt_amsl_m - home.alt_amsl_m : null;
 }
 
 export type Tone = 'calm' | 'going' | 'attention' | 'alarm' | 'quiet';

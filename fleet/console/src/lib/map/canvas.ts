@@ -13,6 +13,8 @@ import { addSymbols } from './symbols';
 setWorkerUrl(workerUrl);
 
 const GRID_M = 500;
+/** The picture is renewed no more often than snapshots come, whatever changes: drawing costs battery. */
+const RENEW_MS = 200;
 const MARGIN = 0.6;
 
 /** A map of one region in `container`; `onVehicle` is called with the vehicle that is clicked. */
@@ -22,6 +24,7 @@ export class RegionCanvas {
   #ready = false;
   #removed = false;
   #waiting = new Map<SourceName, FeatureCollection>();
+  #timer = 0;
 
   /** Throws when the device has no WebGL 2. */
   constructor(container: HTMLElement, region: Region, onVehicle: (vehicleId: string | null) => void) {
@@ -40,6 +43,7 @@ export class RegionCanvas {
       pitchWithRotate: false,
       touchPitch: false,
       renderWorldCopies: false,
+      fadeDuration: 0,
       locale: { 'Map.Title': t('map') },
     });
     this.#map.touchZoomRotate.disableRotation();
@@ -58,15 +62,11 @@ export class RegionCanvas {
     }
   }
 
-  /** Shows data in a source; before the map is loaded it is kept until then. */
+  /** Shows data in a source soon: what comes in between is skipped, the newest is shown. */
   show(source: SourceName, data: FeatureCollection): void {
     if (this.#removed) return;
-    if (!this.#ready) {
-      this.#waiting.set(source, data);
-      return;
-    }
-    const target = this.#map.getSource(source);
-    if (target instanceof GeoJSONSource) void target.setData(data);
+    this.#waiting.set(source, data);
+    if (this.#ready && this.#timer === 0) this.#timer = window.setTimeout(() => this.#renew(), RENEW_MS);
   }
 
   /** Names sites and zones in the language chosen. */
@@ -98,6 +98,7 @@ export class RegionCanvas {
 
   remove(): void {
     this.#removed = true;
+    window.clearTimeout(this.#timer);
     this.#map.remove();
   }
 
@@ -107,7 +108,15 @@ export class RegionCanvas {
     this.show('outside', outside(this.#region));
     this.show('grid', grid(this.#region, GRID_M));
     this.show('ways', ways(this.#region));
-    for (const [source, data] of this.#waiting) this.show(source, data);
+    this.#renew();
+  }
+
+  #renew(): void {
+    this.#timer = 0;
+    for (const [source, data] of this.#waiting) {
+      const target = this.#map.getSource(source);
+      if (target instanceof GeoJSONSource) void target.setData(data);
+    }
     this.#waiting.clear();
   }
 }

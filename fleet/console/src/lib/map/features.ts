@@ -4,7 +4,7 @@ import type { Feature, FeatureCollection, Geometry, Position } from 'geojson';
 import { nameOf } from '../i18n.svelte';
 import type { Trails } from '../trails';
 import type { Mission, MissionState, PlanRun, Region, Vehicle, VehicleLive } from '../types';
-import { hearing, toneOf } from '../vehicle';
+import { heightAboveHome, hearing, toneOf } from '../vehicle';
 import { vehicleIcon } from './symbols';
 
 type Properties = Record<string, string | number | boolean | null>;
@@ -65,6 +65,26 @@ export function sites(region: Region): FeatureCollection {
   );
 }
 
+/** The path with ways that are travelled twice drawn once: dashes laid over dashes look like a solid line. */
+function drawnOnce(path: Position[]): Position[][] {
+  const drawn = new Set<string>();
+  const lines: Position[][] = [];
+  let line: Position[] = [];
+  for (const [i, to] of path.entries()) {
+    const from = path[i - 1];
+    if (!from || (from[0] === to[0] && from[1] === to[1])) continue;
+    const way = [from.join(), to.join()].sort().join('/');
+    if (drawn.has(way)) {
+      line = [];
+      continue;
+    }
+    drawn.add(way);
+    if (line.length === 0) lines.push((line = [from]));
+    line.push(to);
+  }
+  return lines;
+}
+
 const CURRENT: ReadonlySet<MissionState> = new Set(['starting', 'underway', 'held', 'returning']);
 const COMING: ReadonlySet<MissionState> = new Set(['planned', 'loaded', 'accepted']);
 
@@ -75,17 +95,17 @@ export function routes(missions: Mission[], vehicles: Vehicle[], shown: PlanRun 
   for (const mission of missions) {
     const current = CURRENT.has(mission.state);
     if ((!current && !COMING.has(mission.state)) || !mission.path || mission.path.length < 2) continue;
-    const coordinates = mission.path.map(([lat, lon]) => [lon, lat]);
+    const coordinates = drawnOnce(mission.path.map(([lat, lon]) => [lon, lat]));
     features.push(
       feature(
-        { type: 'LineString', coordinates },
+        { type: 'MultiLineString', coordinates },
         { use: current ? 'current' : 'planned', kind: kinds.get(mission.vehicle_id) ?? 'drone' },
       ),
     );
   }
   for (const route of shown?.plan?.routes ?? []) {
     const legs = route.trips.flatMap((trip) => trip.legs).filter((leg) => leg.path.length > 1);
-    const coordinates = legs.map((leg) => leg.path.map(({ lat, lon }) => [lon, lat]));
+    const coordinates = drawnOnce(legs.flatMap((leg) => leg.path.map(({ lat, lon }) => [lon, lat])));
     if (coordinates.length === 0) continue;
     const kind = kinds.get(route.vehicle_id) ?? 'drone';
     features.push(feature({ type: 'MultiLineString', coordinates }, { use: 'proposed', kind }));
@@ -94,6 +114,7 @@ export function routes(missions: Mission[], vehicles: Vehicle[], shown: PlanRun 
 }
 
 interface Picture {
+  region: Region;
   vehicles: Vehicle[];
   live: Readonly<Record<string, VehicleLive>>;
   trails: Trails;
@@ -103,14 +124,15 @@ interface Picture {
   blind: boolean;
 }
 
-export function vehiclePoints({ vehicles, live, selected, nowMs, speed, blind }: Picture): FeatureCollection {
+export function vehiclePoints({ region, vehicles, live, selected, nowMs, speed, blind }: Picture): FeatureCollection {
   const features: Feature[] = [];
-  for (const { vehicle_id, kind } of vehicles) {
+  for (const vehicle of vehicles) {
+    const { vehicle_id, kind } = vehicle;
     const state = live[vehicle_id];
     if (!state || state.lat === null || state.lon === null) continue;
     const heard = hearing(state, kind, nowMs, speed);
     const tone = blind ? 'quiet' : toneOf(state.activity, heard);
-    const height = kind === 'drone' && !state.on_ground && state.alt_home_m !== null;
+    const heightM = kind === 'drone' && !state.on_ground ? heightAboveHome(vehicle, state, region) : null;
     features.push(
       feature(
         { type: 'Point', coordinates: [state.lon, state.lat] },
@@ -118,7 +140,7 @@ export function vehiclePoints({ vehicles, live, selected, nowMs, speed, blind }:
           id: vehicle_id,
           icon: vehicleIcon(kind, tone),
           heading: state.heading_deg ?? 0,
-          label: height ? `${vehicle_id}\n${Math.round(state.alt_home_m ?? 0)} m` : vehicle_id,
+          label: heightM === null ? vehicle_id : `${vehicle_id}\n${Math.round(heightM)} m`,
           selected: vehicle_id === selected,
         },
       ),

@@ -71,7 +71,7 @@ const movement: LayerSpecification[] = [
 const marks: LayerSpecification[] = [
   {
     id: 'zone-name', type: 'symbol', source: 'zones',
-    layout: { ...text, 'text-field': ['get', 'name'], 'text-size': 12 },
+    layout: { ...text, 'text-field': ['get', 'name'], 'text-size': 11.5, 'text-padding': 0, 'text-allow-overlap': true },
     paint: { ...halo, 'text-color': '#8f1d16' },
   },
   {
@@ -82,8 +82,9 @@ const marks: LayerSpecification[] = [
       'icon-allow-overlap': true,
       'text-field': ['get', 'name'],
       'text-size': ['case', ['get', 'hub'], 14, 12.5],
-      'text-anchor': 'top',
-      'text-offset': ['case', ['get', 'hub'], ['literal', [0, 1.15]], ['literal', [0, 0.75]]],
+      'text-variable-anchor': ['top', 'bottom', 'left', 'right'],
+      'text-radial-offset': ['case', ['get', 'hub'], 1.15, 0.75],
+      'text-padding': 1,
       'text-optional': true,
       'symbol-sort-key': ['case', ['get', 'hub'], 0, 1],
     },
@@ -100,6 +101,7 @@ const marks: LayerSpecification[] = [
     id: 'vehicle', type: 'symbol', source: 'vehicles',
     layout: {
       'icon-image': ['get', 'icon'],
+      'icon-size': ['interpolate', ['linear'], ['zoom'], 12, 0.66, 15, 1],
       'icon-rotate': ['get', 'heading'],
       'icon-rotation-alignment': 'map',
       'icon-allow-overlap': true,
@@ -114,9 +116,8 @@ const marks: LayerSpecification[] = [
       'text-size': 13,
       'text-anchor': 'left',
       'text-justify': 'left',
-      'text-offset': [2, 0],
+      'text-offset': [1.6, 0],
       'text-allow-overlap': true,
-      'text-ignore-placement': true,
     },
     paint: { 'text-color': '#101820', 'text-halo-color': '#ffffff', 'text-halo-width': 2.4 },
   },

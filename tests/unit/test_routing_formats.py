@@ -1,0 +1,283 @@
+"""Problems and plans as JSON, and orders from CSV."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.errors import BadInput
+from routing.formats.json import (
+    plan_from_json,
+    plan_to_json,
+    problem_from_json,
+    problem_hash,
+    problem_to_json,
+    trip_from_json,
+    trip_to_json,
+)
+from routing.formats.orders_csv import MAX_BYTES, MAX_PROBLEMS, MAX_ROWS, BadRows, OrderRow, read_orders
+from routing.plan import Plan, Unserved
+from routing.solve import solve
+from tests.problems import START, order, problem, random_problem, village
+
+JST = timezone(timedelta(hours=9))
+DAY = date(2026, 4, 1)
+HEADER = "ref,pickup,dropoff,recipient,goods,mass_kg,volume_l,earliest,latest,priority\n"
+GOOD = "A-1,hub-1,drop-5,山田 花子,薬,0.5,2,09:00,11:30,2\n"
+
+
+def _through_text(data: Any) -> Any:
+    return json.loads(json.dumps(data, allow_nan=False))
+
+
+def test_a_problem_comes_back_exactly() -> None:
+    made = random_problem(6, seed=1)
+    again = problem_from_json(_through_text(problem_to_json(made)))
+    assert again == made
+    assert problem_hash(again) == problem_hash(made)
+
+
+def test_a_plan_and_its_trips_come_back_exactly() -> None:
+    plan = solve(problem([order("a"), order("b", "drop-1", mass_kg=4.0), order("c", mass_kg=9.0)]))
+    assert len(plan.routes) == 2
+    assert plan.unserved[0].final
+    assert plan_from_json(_through_text(plan_to_json(plan))) == plan
+    trip = plan.routes[0].trips[0]
+    assert trip_from_json(_through_text(trip_to_json(trip))) == trip
+
+
+def test_the_hash_sees_every_part_and_no_time_zone_or_kind_of_number() -> None:
+    made = problem([order("a", mass_kg=1.0)])
+    same = problem([replace(made.orders[0], mass_kg=1, earliest=START.astimezone(JST))])
+    assert problem_hash(same) == problem_hash(made)
+    others = [
+        replace(made, seed=1),
+        replace(made, start=START + timedelta(seconds=1)),
+        replace(made, region=village(2)),
+        problem([order("a", mass_kg=1.001)]),
+        replace(made, vehicles=made.vehicles[:1]),
+    ]
+    assert len({problem_hash(other) for other in [made, *others]}) == 6
+
+
+def _changed(path: tuple[str | int, ...], value: object) -> Any:
+    data = problem_to_json(problem([order("a")]))
+    spot: Any = data
+    for key in path[:-1]:
+        spot = spot[key]
+    if value is ...:
+        del spot[path[-1]]
+    else:
+        spot[path[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("orders", 0, "mass_kg"), ..., r"problem\.orders\[0\]\.mass_kg: missing"),
+        (("orders", 0, "mass_kg"), "1", r"problem\.orders\[0\]\.mass_kg: must be a number, not text"),
+        (("orders", 0, "mass_kg"), True, "must be a number, not true or false"),
+        (("orders", 0, "mass_kg"), float("nan"), "must be a finite number"),
+        (("orders", 0, "mass_kg"), 10**400, "must be a finite number"),
+        (("orders", 0, "earliest"), "2026-04-01T00:00:00", "must be an ISO 8601 time with its zone"),
+        (("orders", 0, "earliest"), "0001-01-01T00:00:00+09:00", "must be an ISO 8601 time with its zone"),
+        (("orders", 0, "priority"), 1.5, "priority: must be a whole number"),
+        (("orders", 0), None, r"problem\.orders\[0\]: must be an object, not null"),
+        (("orders",), {}, r"problem\.orders: must be a list, not an object"),
+        (("vehicles", 0, "type", "kind"), "boat", r"problem\.vehicles\[0\]\.type\.kind: 'boat' is not known"),
+        (("vehicles", 0, "type", "battery_wh"), None, r"problem\.vehicles\[0\]\.type\.battery_wh"),
+        (("region", "terrain", "heights_m"), [], "terrain"),
+        (("region", "sites"), ..., "region: missing or malformed 'sites'"),
+        (("region",), 5, r"problem\.region: must be an object"),
+    ],
+)
+def test_a_malformed_problem_is_named_by_its_place(path: tuple[str | int, ...], value: object, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        problem_from_json(_changed(path, value))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(_JSON)
+def test_anything_else_is_refused_and_never_crashes(data: Any) -> None:
+    for read in (problem_from_json, plan_from_json, trip_from_json):
+        with pytest.raises(BadInput):
+            read(data)
+
+
+@given(_JSON, st.sampled_from(["routes", "unserved", "cost"]))
+def test_a_plan_with_one_part_replaced_is_read_or_refused(value: Any, key: str) -> None:
+    data = plan_to_json(Plan((), (Unserved("a", "b"),), 1.0)) | {key: value}
+    try:
+        plan = plan_from_json(data)
+    except BadInput:
+        return
+    assert plan_from_json(plan_to_json(plan)) == plan
+
+
+def _read(text: str | bytes) -> list[OrderRow]:
+    return read_orders(text, village(1), day=DAY, tz=JST)
+
+
+def _problems(text: str | bytes) -> list[tuple[int, str]]:
+    with pytest.raises(BadRows) as caught:
+        _read(text)
+    return [(found.line, found.column) for found in caught.value.problems]
+
+
+def test_a_row_becomes_an_order_in_utc() -> None:
+    assert _read(HEADER + GOOD) == [
+        OrderRow(
+            ref="A-1",
+            pickup="hub-1",
+            dropoff="drop-5",
+            recipient="山田 花子",
+            goods="薬",
+            mass_kg=0.5,
+            volume_l=2.0,
+            earliest=datetime(2026, 4, 1, 0, 0, tzinfo=UTC),
+            latest=datetime(2026, 4, 1, 2, 30, tzinfo=UTC),
+            priority=2,
+            line=2,
+        )
+    ]
+
+
+JAPANESE = (
+    "受付番号,集荷,届け先,受取人,品物,重さkg,容積L,から,まで,優先度\r\n"
+    "Ａ－１,道の駅　杉ヶ瀬,上ノ沢,髙橋 一郎,米①,０．５,２,９：００,１１：３０,\r\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
+def test_a_japanese_spreadsheet_is_understood_in_each_encoding(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_bytes(JAPANESE.encode(encoding))
+    for source in (file, file.read_bytes()):
+        (row,) = read_orders(source, village(1), day=DAY, tz=JST)
+        assert (row.pickup, row.dropoff, row.recipient, row.goods) == ("hub-1", "drop-5", "髙橋 一郎", "米①")
+        assert (row.mass_kg, row.volume_l, row.priority) == (0.5, 2.0, 0)
+        assert row.earliest == datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-04-01T09:00:00+09:00", "2026-04-01T00:00Z", "2026/4/1 9:00", "2026-04-01 09:00:00", "2026-04-01T09:00"],
+)
+def test_times_may_bring_their_date(text: str) -> None:
+    (row,) = read_orders(HEADER + GOOD.replace("09:00", text), village(1), day=DAY, tz=JST)
+    assert row.earliest == datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
+
+
+def test_a_time_of_day_falls_on_the_local_day_of_now() -> None:
+    late = datetime(2026, 4, 1, 20, 0, tzinfo=UTC)
+    (row,) = read_orders(HEADER + GOOD, village(1), now=late)
+    assert row.earliest == datetime(2026, 4, 2, 0, 0, tzinfo=UTC)
+
+
+def test_a_time_of_day_without_a_day_is_a_problem() -> None:
+    with pytest.raises(BadRows, match=r"line 2, earliest: needs a date too"):
+        read_orders(HEADER + GOOD, village(1))
+
+
+def test_columns_come_in_any_sequence_and_optional_ones_may_be_missing() -> None:
+    text = "latest,earliest,volume_l,mass_kg,recipient,dropoff,pickup,ref\n11:30,09:00,2,0.5,x,drop-5,hub-1,A-1\n"
+    (row,) = _read(text)
+    assert (row.goods, row.priority, row.dropoff) == ("", 0, "drop-5")
+
+
+def test_every_bad_cell_of_every_row_is_reported_at_once() -> None:
+    text = HEADER + (
+        ",hub-1,drop-5,x,,0.5,2,09:00,11:00,\n"
+        "A-2,moon,drop-5,x,,heavy,2,09:00,11:00,\n"
+        "A-3,hub-1,drop-5,,,0.5,-2,9 am,11:00,\n"
+        "A-4,hub-1,hub-1,x,,0.5,2,09:00,08:00,high\n" + GOOD + GOOD
+    )
+    assert _problems(text) == [
+        (2, "ref"),
+        (3, "pickup"),
+        (3, "mass_kg"),
+        (4, "recipient"),
+        (4, "volume_l"),
+        (4, "earliest"),
+        (5, "priority"),
+        (5, "latest"),
+        (5, "dropoff"),
+        (7, "ref"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("0.5", "nan"), ("0.5", "inf"), ("0.5", "0"), ("0.5", "1e9"), ("0.5", "1_0"), ("09:00", "25:00"),
+        ("09:00", "2026-02-30 09:00"), ("09:00", "0001-01-01T00:00"), ("09:00", "2026-04-01"),
+        ("A-1", "x" * 65), ("山田 花子", "x" * 101), ("薬", "x" * 201), ("山田 花子", '"two\nlines"'), (",2\n", ",10\n"),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_bounds_is_refused(column: str, value: str) -> None:
+    assert len(_problems(HEADER + GOOD.replace(column, value, 1))) == 1
+
+
+def test_line_numbers_count_lines_of_the_file_not_rows() -> None:
+    text = HEADER + '\nA-1,hub-1,drop-5,x,"a\nb",0.5,2,09:00,11:00,\nA-2,moon,drop-5,x,,0.5,2,09:00,11:00,\n'
+    assert _problems(text) == [(3, "goods"), (5, "pickup")]
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("", [(0, "ref")]),
+        (HEADER, [(0, "")]),
+        ("ref,ref\n", [(1, "ref")]),
+        (HEADER.replace("goods", "colour") + GOOD, [(1, "colour")]),
+        (HEADER + 'A-1,"hub-1"x,drop-5\n', [(2, "")]),
+        (HEADER + GOOD.replace("\n", ",surplus\n"), [(2, "")]),
+        (b"PK\x03\x04\0\0" * 4, [(0, "")]),
+        (b"\xff\xfe\x81\x00" * 4, [(0, "")]),
+        ("\0", [(0, "")]),
+    ],
+)
+def test_a_file_that_is_none_is_refused_whole(text: str | bytes, problems: list[tuple[int, str]]) -> None:
+    assert _problems(text)[: len(problems)] == problems
+
+
+def test_one_bad_row_among_good_ones_takes_nothing() -> None:
+    rows = "".join(GOOD.replace("A-1", f"A-{i}") for i in range(50))
+    assert len(_read(HEADER + rows)) == 50
+    assert _problems(HEADER + rows + GOOD.replace("drop-5", "moon")) == [(52, "dropoff"), (52, "ref")]
+
+
+def test_sizes_and_reports_are_bounded() -> None:
+    assert _problems(b"x" * (MAX_BYTES + 1)) == [(0, "")]
+    rows = "".join(GOOD.replace("A-1", f"A-{i}") for i in range(MAX_ROWS + 1))
+    assert _problems(HEADER + rows) == [(MAX_ROWS + 2, "")]
+    bad = "".join(f"A-{i},moon,moon,x,,0,0,1,1,\n" for i in range(1000))
+    assert len(_problems(HEADER + bad)) == MAX_PROBLEMS
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadRows, match=r"gone\.csv cannot be read"):
+        read_orders(tmp_path / "gone.csv", village(1))
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_crash_the_reader(content: bytes) -> None:
+    for source in (content, HEADER.encode() + content):
+        try:
+            assert _read(source)
+        except BadRows as error:
+            assert error.problems  # noqa: PT017 - bytes that happen to be orders are fine too
