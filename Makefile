@@ -105,8 +105,8 @@ lint: setup ## Check style, types, and the direction of imports
 bench: setup ## Measure against peers and floors (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
-scenarios: setup ## Run the scenario files headless
-	@$(BIN)/todoke scenario run $(or $(ARGS),fleet/scenarios)
+scenarios: setup ## Run the scripted day headless and report (ARGS="--px4 DIR" on real PX4)
+	@mkdir -p build && $(BIN)/todoke demo --headless --report build/scenario.json $(ARGS)
 
 sitl: setup ## Run the tests against PX4 SITL (TODOKE_PX4_DIR=/path/to/px4/build)
 	@$(BIN)/python -m pytest tests/sitl $(ARGS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -21,7 +20,7 @@ from fleet import missions, orders, report
 from fleet.config import Settings, load
 from fleet.db.database import Connection, Database
 from fleet.errors import ConfigError, FleetError
-from fleet.places import free_port, port_is_free
+from fleet.places import free_port, port_is_free, remove_home
 from fleet.scenarios import proof
 from fleet.scenarios.day import Day, DayPlan, begin, sign_in_link, wait_until_over
 from fleet.supervisor import Supervisor
@@ -65,7 +64,7 @@ def _settings(home: Path | None, *, speed: float, port: int | None) -> Settings:
     base = load({"home": home}).home / "demo"
     base.mkdir(parents=True, exist_ok=True)
     for old in sorted(base.glob("20*"))[: -KEPT_DEMOS + 1 or None]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove_home(old)
     fresh = base / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
     if port is None:
         port = 8600 if port_is_free("127.0.0.1", 8600) else free_port("127.0.0.1")
@@ -111,11 +110,8 @@ async def _run(settings: Settings, plan: DayPlan, *, headless: bool, report_file
 async def _day(settings: Settings, plan: DayPlan) -> AsyncIterator[Day]:
     _out.print("Starting database, broker, api, planner and gateway ...")
     async with Supervisor(settings) as service:
-        broker = service.broker
-        if broker is None:
-            raise FleetError("the demo needs its own broker")
         region = sample_region(plan.seed)
-        async with begin(plan, region, service.runtime, add_robot_user=broker.add_user) as day:
+        async with begin(plan, region, service.runtime) as day:
             yield day
 
 

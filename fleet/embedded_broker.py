@@ -14,13 +14,14 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from fleet.child import Child, User
 from fleet.errors import BadRequest, StartFailed
-from fleet.places import can_enter, free_port, give, make_home, secret, unprivileged, write_private
+from fleet.places import can_enter, free_port, give, make_home, port_is_free, secret, unprivileged, write_private
 
 HOST = "127.0.0.1"
 SERVICE_USER = "todoke"
@@ -88,15 +89,20 @@ class EmbeddedBroker:
         await self.stop()
 
     async def start(self) -> None:
-        """Start the broker, again after a crash on the same port, and wait until it accepts our password."""
+        """Start the broker, again after a crash on the same port, and wait until it accepts our password.
+
+        A new broker of the same home takes the port of the one before if it is free: robots look for it there.
+        """
         pinned = self.port != 0
         for attempt in range(1, 6):
-            self.port = self.port if pinned else free_port()
+            if not pinned:
+                self.port = (self._last_port() if attempt == 1 else None) or free_port()
             argv, user = await asyncio.to_thread(self._command)
             self.child = await Child.start(
                 "broker", argv, env={"PATH": _program_path()}, user=user, on_line=self._on_line
             )
             if await self._answers(self.child):
+                (self._folder / "port").write_text(str(self.port), encoding="ascii")
                 return
             said = "\n".join(self.child.tail)
             await self.stop()
@@ -111,21 +117,14 @@ class EmbeddedBroker:
             await child.stop((signal.SIGTERM, 5.0))
 
     async def add_user(self, name: str, password: str) -> None:
-        """Let a robot in: ``name`` is its serial number. It can sign in when this returns; again sets the password.
+        """Let a robot in: see ``add_robot_user``."""
+        if self.child is None:
+            raise StartFailed("the MQTT broker does not run")
+        address = (self.host, self.port)
+        await add_robot_user(self._home, name, password, address=address, pid=self._pid)
 
-        Raises ``BadRequest`` for a name that is no serial number, ``StartFailed`` when the broker does not take it.
-        """
-        if not _NAME.fullmatch(name) or name == SERVICE_USER:
-            raise BadRequest(f"{name!r}: a robot's user name is its serial number, of A-Z a-z 0-9 . _ -, up to 63")
-        self._write_password(name, password)
-        deadline = time.monotonic() + READY_S
-        while time.monotonic() < deadline:
-            if self.child:
-                self.child.send(signal.SIGHUP)
-            if await sign_in(self.host, self.port, name, password) == ACCEPTED:
-                return
-            await asyncio.sleep(0.05)
-        raise StartFailed(f"the MQTT broker did not take the user {name} within {READY_S:.0f} s")
+    def _pid(self) -> int | None:
+        return self.child.pid if self.child else None
 
     @property
     def _folder(self) -> Path:
@@ -138,14 +137,15 @@ class EmbeddedBroker:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         give(self._folder, self._user)
         self.password, _ = secret(self._home / "secrets" / "broker")
-        self._write_password(SERVICE_USER, self.password)
+        _write_password(self._folder, SERVICE_USER, self.password, self._user)
         write_private(self._folder / "rights", _RIGHTS.read_text(encoding="utf-8"), self._user)
 
-    def _write_password(self, name: str, password: str) -> None:
-        path = self._folder / "passwords"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        others = [line for line in lines if line and not line.startswith(f"{name}:")]
-        write_private(path, "\n".join([*others, f"{name}:{hash_password(password)}", ""]), self._user)
+    def _last_port(self) -> int | None:
+        try:
+            port = int((self._folder / "port").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        return port if port_is_free(self.host, port) else None
 
     def _command(self) -> tuple[list[str], User | None]:
         """Return the command of the broker, and the user who can run it."""
@@ -185,6 +185,37 @@ class EmbeddedBroker:
                 return True
             await asyncio.sleep(0.03)
         raise StartFailed(f"the MQTT broker did not answer within {READY_S:.0f} s; see its log")
+
+
+async def add_robot_user(
+    home: Path, name: str, password: str, *, address: tuple[str, int], pid: Callable[[], int | None]
+) -> None:
+    """Let a robot in: ``name`` is its serial number. It can sign in when this returns; again sets the password.
+
+    ``address`` and ``pid`` are those of the running broker of ``home``. Raises ``BadRequest`` for a name that
+    is no serial number, ``StartFailed`` when the broker does not take it.
+    """
+    if not _NAME.fullmatch(name) or name == SERVICE_USER:
+        raise BadRequest(f"{name!r}: a robot's user name is its serial number, of A-Z a-z 0-9 . _ -, up to 63")
+    user = unprivileged(home)
+    _write_password(home / "broker", name, password, user if user and can_enter(home, user) else None)
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        number = pid()
+        if number:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGHUP)
+        if await sign_in(*address, name, password) == ACCEPTED:
+            return
+        await asyncio.sleep(0.05)
+    raise StartFailed(f"the MQTT broker did not take the user {name} within {READY_S:.0f} s")
+
+
+def _write_password(folder: Path, name: str, password: str, owner: User | None) -> None:
+    path = folder / "passwords"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    others = [line for line in lines if line and not line.startswith(f"{name}:")]
+    write_private(path, "\n".join([*others, f"{name}:{hash_password(password)}", ""]), owner)
 
 
 def _program_path() -> str:

@@ -19,6 +19,8 @@ SLOW_DESCENT_M = 5.0
 SLOW_DESCENT_MPS = 0.7
 """Speed of that last part (PX4 MPC_LAND_SPEED)."""
 
+_SAME_PLACE_M = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Movement:
@@ -43,7 +45,7 @@ def fly(
     or descent speed allow, and at a turn by angle t at most cos(t) of it (a full stop from 90 degrees on).
     """
     points = [(*frame.to_local(position), position.alt_amsl_m) for position in path]
-    steps = [step for step in map(_step, points, points[1:]) if step[3] > 0]
+    steps = [step for step in map(_step, points, points[1:]) if step[3] > _SAME_PLACE_M]
     climb_up = max(0.0, points[0][2] - from_alt_amsl_m)
     come_down = max(0.0, points[-1][2] - to_alt_amsl_m)
     duration_s = (
@@ -111,7 +113,7 @@ def _speed_along(vehicle_type: VehicleType, step: _Step) -> float:
 
 
 def _segment_s(distance_m: float, v_in: float, v_out: float, v_max: float, acceleration: float) -> float:
-    if distance_m <= 0.0:
+    if distance_m <= _SAME_PLACE_M:
         return 0.0
     # Peak speed if the whole distance is spent accelerating and braking.
     peak = math.sqrt(max(0.0, acceleration * distance_m + (v_in * v_in + v_out * v_out) / 2.0))

@@ -55,6 +55,8 @@ def check_problem(problem: Problem) -> None:
     _distinct("order", (order.order_id for order in problem.orders))
     _distinct("vehicle", (vehicle.vehicle_id for vehicle in problem.vehicles))
     _aware("problem", "start", problem.start)
+    if not 1970 <= problem.start.year <= 9000:
+        raise BadInput(f"problem: start is in the year {problem.start.year}")
     if problem.max_trips_per_vehicle < 1:
         raise BadInput("problem: max_trips_per_vehicle must be at least 1")
     for order in problem.orders:

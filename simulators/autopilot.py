@@ -10,21 +10,19 @@ from simulators.failsafe import Failsafes
 from simulators.feasibility import Verdict, judge_mission
 from simulators.fence import Fence
 from simulators.flight import Airframe, Target
-from simulators.gripper import GRAB, RELEASE, Gripper
+from simulators.gripper import Gripper
+from simulators.ground_crew import GroundCrew
 from simulators.missions import Item, MissionStore
 from simulators.modes import Mode
 from simulators.navigator import MissionFlight, ReturnFlight
 from simulators.params import Parameters
+from simulators.targets import Targets
 
 _PREVENTS_ARMING = (Mode.RTL, Mode.LAND)
 _HOME_AFTER_S = 2.6
 _READY_AFTER_S = 4.6
 _LANDED_AFTER_S = 3.0
-_SPOOL_UP_S, _TAKEOFF_MPS2 = 1.5, 0.5
-_CRAWL_BELOW_M, _CRAWL_MPS = 1.0, 0.3
 _JUDGING_S = 0.3
-_SWAP_AFTER_S = 5.0
-_SWAP_WITHIN_M = 10.0
 _CRITICAL, _INFO = 2, 6
 
 
@@ -64,7 +62,6 @@ class Autopilot:
         self.text: Callable[[int, str], None] = outbox.text
         self.log: Callable[..., None] = outbox.log
         self._outbox = outbox
-        self._payload_kg = payload_kg
         self.now_s = 0.0
         self.mode = Mode.LOITER
         self.armed = False
@@ -77,23 +74,18 @@ class Autopilot:
         self.mission = MissionFlight(self)
         self.rtl = ReturnFlight(self)
         self.failsafes = Failsafes(self)
-        self.gripper = Gripper(answer=outbox.gripper_ack, done=self._gripped)
+        self.targets = Targets(self)
+        self.crew = GroundCrew(self, payload_kg)
+        self.gripper = Gripper(answer=outbox.gripper_ack, done=self.crew.gripped)
         self.verdict = Verdict("no mission")
         self.taking_off = False
         self._airborne_since_arming = False
         self._mode_after_disarming = Mode.LOITER
         self._judged_s = 0.0
-        self._armed_s = 0.0
+        self.armed_s = 0.0
         self._landed_s = 0.0
-        self._disarmed_s = 0.0
-        self._swapped = True
         self._takeoff_to_m: float | None = None
-        self._hold: tuple[float, float, float] | None = None
-        self._hold_speed_mps: float | None = None
-        self._speed_mps: float | None = None
         self._next_check_s = 0.0
-        self._drained = 0.0
-        body.payload_kg = payload_kg
 
     # -- state that telemetry reads ----------------------------------------------------------------
 
@@ -128,44 +120,6 @@ class Autopilot:
         """Altitude AMSL of an item."""
         return self.home_alt_m + item.z if item.relative else item.z
 
-    # -- targets -----------------------------------------------------------------------------------
-
-    def _limits(self) -> tuple[float, float]:
-        return float(self.params["MPC_Z_VEL_MAX_UP"]), float(self.params["MPC_Z_VEL_MAX_DN"])
-
-    def cruise_target(self, east_m: float, north_m: float, alt_m: float, speed_mps: float | None) -> Target:
-        """A place to fly to, at ``speed_mps`` or the cruise speed."""
-        wanted = speed_mps or self._speed_mps or float(self.params["MPC_XY_CRUISE"])
-        up_mps, down_mps = self._limits()
-        return Target(east_m, north_m, alt_m, min(wanted, float(self.params["MPC_XY_VEL_MAX"])), up_mps, down_mps)
-
-    def climb_target(self, alt_m: float, *, takeoff: bool) -> Target:
-        """Straight up (or down) to an altitude; a take-off climbs at ``MPC_TKO_SPEED``."""
-        up_mps, down_mps = self._limits()
-        rate = up_mps
-        if takeoff:
-            ramp = _TAKEOFF_MPS2 * (self.now_s - self._armed_s - _SPOOL_UP_S)
-            rate = max(0.0, min(up_mps, float(self.params["MPC_TKO_SPEED"]), ramp))
-        east_m, north_m = self._still_place()
-        return Target(east_m, north_m, alt_m, 2.0, rate, down_mps)
-
-    def _still_place(self) -> tuple[float, float]:
-        if self._hold is None:
-            self._hold = (self.body.east_m, self.body.north_m, self.body.alt_m)
-        return self._hold[0], self._hold[1]
-
-    def land_target(self, east_m: float, north_m: float) -> Target:
-        """Down to the ground, slower near it (MPC_LAND_ALT1, MPC_LAND_ALT2, MPC_LAND_SPEED)."""
-        up_mps, fast = self._limits()
-        slow = min(fast, float(self.params["MPC_LAND_SPEED"]))
-        high_m, low_m = float(self.params["MPC_LAND_ALT1"]), float(self.params["MPC_LAND_ALT2"])
-        height_m = self.body.alt_m - self.body.ground_m
-        share = min(1.0, max(0.0, (height_m - low_m) / max(high_m - low_m, 0.1)))
-        rate = slow + share * (fast - slow)
-        if height_m < _CRAWL_BELOW_M:
-            rate = min(rate, _CRAWL_MPS)
-        return Target(east_m, north_m, self.body.ground_m - 20.0, 2.0, up_mps, rate)
-
     # -- commands ----------------------------------------------------------------------------------
 
     def arming_refusals(self) -> list[str]:
@@ -199,7 +153,7 @@ class Autopilot:
             self.log("arming_denied", reasons=refusals)
             return False
         self.armed = True
-        self._armed_s = self._landed_s = self.now_s
+        self.armed_s = self._landed_s = self.now_s
         self._airborne_since_arming = False
         self._set_home()
         self.log("armed")
@@ -217,8 +171,8 @@ class Autopilot:
             self.text(_CRITICAL, "Disarming denied: not landed")
             return False
         self.armed = False
-        self._disarmed_s, self._swapped = self.now_s, False
-        self._speed_mps = None
+        self.crew.note_disarmed()
+        self.targets.speed_mps = None
         self.mission.deactivate()
         self.mission.note_disarmed()
         self.failsafes.mode_changed_by_user()
@@ -233,7 +187,7 @@ class Autopilot:
         if self.armed and mode is Mode.MISSION and self.mission_trouble is not None:
             self.text(_CRITICAL, "Switching to Mission is currently not available")
             return False
-        if (self.armed and not self.failsafes.gps_lost) or not self.armed or mode is Mode.LAND:
+        if not self.armed or not self.failsafes.gps_lost or mode is Mode.LAND:
             self.failsafes.mode_changed_by_user()
             if mode not in _PREVENTS_ARMING:
                 self._mode_after_disarming = mode
@@ -246,7 +200,7 @@ class Autopilot:
         """Take a mode without asking (failsafes, ends of missions)."""
         if mode is self.mode and not (mode is Mode.TAKEOFF and self.landed):
             if mode is Mode.LOITER:
-                self._hold = None
+                self.targets.hold = None
             return
         if self.mode is Mode.MISSION:
             self.mission.deactivate()
@@ -257,8 +211,8 @@ class Autopilot:
         self._begin_mode()
 
     def _begin_mode(self) -> None:
-        self._hold = None
-        self._hold_speed_mps = None
+        self.targets.hold = None
+        self.targets.hold_speed_mps = None
         self._takeoff_to_m = self._takeoff_to_m if self.mode is Mode.TAKEOFF else None
         if not self.armed:
             return
@@ -282,14 +236,14 @@ class Autopilot:
             self.text(_CRITICAL, "Reposition is outside geofence")
             return True
         east_m, north_m = self.body.local(*place) if place else (self.body.east_m, self.body.north_m)
-        self._hold = (east_m, north_m, self.body.alt_m if alt_m is None else alt_m)
-        self._hold_speed_mps = speed_mps
+        self.targets.hold = (east_m, north_m, self.body.alt_m if alt_m is None else alt_m)
+        self.targets.hold_speed_mps = speed_mps
         return True
 
     def change_speed(self, speed_mps: float) -> None:
         """Set the cruise speed of the mode under way; 0 or less resets it."""
         value = speed_mps if speed_mps > 0.0 else None
-        self._speed_mps = value
+        self.targets.speed_mps = value
         if self.mission.active:
             self.mission.cruise_mps = value
 
@@ -348,7 +302,7 @@ class Autopilot:
         if self.now_s >= self._next_check_s:
             self._next_check_s = self.now_s + 0.2
             self.failsafes.check()
-            self._simulate_drain()
+            self.crew.drain(0.2)
         if self.armed:
             self.body.step(dt, self._fly(), motors=not self.crashed)
         elif not self.body.on_ground:
@@ -363,7 +317,7 @@ class Autopilot:
             target = self.mission.update()
             self.taking_off = self.mission.taking_off
             if self.mode is Mode.MISSION:
-                return target if target is not None or self.landed else self._hover()
+                return target if target is not None or self.landed else self.targets.hover()
         if self.mode is Mode.TAKEOFF:
             return self._take_off()
         if self.landed:
@@ -371,8 +325,8 @@ class Autopilot:
         if self.mode is Mode.RTL:
             return self.rtl.update()
         if self.mode is Mode.LAND:
-            return self.land_target(*self._still_place())
-        return self._hover()
+            return self.targets.land_here()
+        return self.targets.hover()
 
     def _take_off(self) -> Target:
         if self._takeoff_to_m is None:
@@ -385,15 +339,7 @@ class Autopilot:
             self._mode_after_disarming = Mode.LOITER
             self.enter_mode(Mode.LOITER, "take-off finished")
         goal_m = self.body.alt_m if self._takeoff_to_m is None else self._takeoff_to_m
-        return self.climb_target(goal_m, takeoff=True)
-
-    def _hover(self) -> Target | None:
-        body = self.body
-        if self._hold is None:
-            if abs(body.ve) + abs(body.vn) + abs(body.vu) > 0.6:
-                return None
-            self._hold = (body.east_m, body.north_m, body.alt_m)
-        return self.cruise_target(*self._hold, self._hold_speed_mps)
+        return self.targets.climb(goal_m, takeoff=True)
 
     def _watch_ground(self) -> None:
         body = self.body
@@ -404,15 +350,16 @@ class Autopilot:
         elif not self.landed and body.on_ground and body.contact_s > _LANDED_AFTER_S:
             self.landed, self._landed_s = True, self.now_s
             place = body.position()
-            self.log("landed", lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2))
+            self.log(
+                "crashed" if self.crashed else "landed", lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2)
+            )
             self.text(_INFO, "Landing detected")
         if body.energy_wh <= 0.0 and not self.landed and not self.crashed:
             self.crashed = True
             self.log("battery_empty")
         if self.armed and self.landed:
             self._disarm_by_itself()
-        if not self.armed and self.landed and not self._swapped:
-            self._swap_battery()
+        self.crew.step()
 
     def _disarm_by_itself(self) -> None:
         if self.crashed:
@@ -424,32 +371,8 @@ class Autopilot:
             delay_s = 0.0 if in_mission else float(self.params["COM_DISARM_LAND"])
             if (self.mission.finished or not in_mission) and self.now_s - self._landed_s >= delay_s:
                 self.disarm(by="landing")
-        elif self.now_s - self._armed_s > float(self.params["COM_DISARM_PRFLT"]):
+        elif self.now_s - self.armed_s > float(self.params["COM_DISARM_PRFLT"]):
             self.disarm(by="auto preflight disarming")
-
-    def _swap_battery(self) -> None:
-        """The ground crew at home: a full battery and the next parcel, 5 s after disarming."""
-        if self.now_s - self._disarmed_s < _SWAP_AFTER_S:
-            return
-        self._swapped = True
-        body = self.body
-        if self.crashed or body.east_m**2 + body.north_m**2 > _SWAP_WITHIN_M**2:
-            return
-        body.energy_wh = body.kind.battery_wh
-        self.battery_failed = False
-        body.payload_kg = self._payload_kg
-        self.gripper.close_on_parcel()
-        self.log("turnaround", payload_kg=body.payload_kg)
-
-    def _simulate_drain(self) -> None:
-        """PX4's battery simulator where ``SIM_BAT_DRAIN`` is set: linear in time while armed."""
-        seconds = float(self.params["SIM_BAT_DRAIN"])
-        if seconds <= 0.0 or not self.armed:
-            self._drained = self.body.battery_fraction
-            return
-        floor = float(self.params["SIM_BAT_MIN_PCT"]) / 100.0
-        self._drained = max(min(floor, self._drained), self._drained - 0.2 / seconds)
-        self.body.energy_wh = self._drained * self.body.kind.battery_wh
 
     def _set_home(self) -> None:
         lat, lon, alt_m = self.body.estimate()
@@ -457,16 +380,3 @@ class Autopilot:
         self.home_local = self.body.local(lat, lon)
         self.home_alt_m = alt_m
         self._outbox.home_changed()
-
-    def _gripped(self, action: int, seq: int | None) -> None:
-        if action == GRAB:
-            self.log("grabbed", seq=seq)
-            return
-        releases = sum(
-            item.command == missions.GRIPPER and round(item.params[1]) == RELEASE
-            for item in self.store.items[missions.MISSION]
-        )
-        share = self._payload_kg / releases if seq is not None and releases else self._payload_kg
-        self.body.payload_kg = max(0.0, self.body.payload_kg - share)
-        place = self.body.position()
-        self.log("released", seq=seq, lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2))

@@ -11,7 +11,9 @@ import random
 import signal
 import sys
 import time
+from collections import deque
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +30,7 @@ from simulators.config import DroneConfig, SimulationConfig, read_config
 from simulators.fence import Fence
 from simulators.flight import Airframe
 from simulators.missions import MissionProtocol, MissionStore
+from simulators.param_protocol import ParameterProtocol
 from simulators.params import Parameters
 from simulators.streams import Streams
 from simulators.vehicle_log import VehicleLog
@@ -41,8 +44,8 @@ _TICK_S = 0.01
 _STEPS_PER_TICK = 100
 _BACKLOG_S = 20.0
 _DATAGRAM = 1400
-_PARAMS_PER_STEP = 4
 _GCS = 6
+_TEXTS_WAITING, _TEXT_WAITS_S = 8, 5.0
 
 
 def parameters_of(config: DroneConfig) -> dict[str, float]:
@@ -80,7 +83,7 @@ class Drone(asyncio.DatagramProtocol):
         self._out_size = 0
         self._text_id = 0
         self._reboot_asked = False
-        self._params_left: list[str] = []
+        self._texts: deque[tuple[float, int, str]] = deque(maxlen=_TEXTS_WAITING)
         rng = random.Random(f"{whole.seed}/{config.vehicle_id}")
         home = Position(config.home.lat, config.home.lon, config.home.alt_amsl_m)
         self._body = Airframe(load_profile(config.type_id), home, world, rng)
@@ -106,6 +109,7 @@ class Drone(asyncio.DatagramProtocol):
         self._commands = Commands(
             self.pilot, self._streams, acknowledge=self._acknowledge, send=self.send, reboot=self._ask_reboot
         )
+        self._parameters = ParameterProtocol(self._params, send=self.send, log=self.log)
         self._missions = MissionProtocol(
             self._store,
             send=self.send,
@@ -119,7 +123,20 @@ class Drone(asyncio.DatagramProtocol):
     # -- what the autopilot asks for -----------------------------------------------------------------
 
     def text(self, severity: int, text: str) -> None:
-        """Send a STATUSTEXT, in chunks of 50 bytes when it is longer."""
+        """Say a STATUSTEXT. Without a ground station the last ones wait for it, for a few seconds."""
+        self._texts.append((self.pilot.now_s, severity, text))
+        self._tell_texts()
+
+    def _tell_texts(self) -> None:
+        if self.pilot.failsafes.link_lost:
+            return
+        while self._texts:
+            said_s, severity, text = self._texts.popleft()
+            if self.pilot.now_s - said_s < _TEXT_WAITS_S:
+                self._tell_text(severity, text)
+
+    def _tell_text(self, severity: int, text: str) -> None:
+        """Send a text, in chunks of 50 bytes when it is longer."""
         # PX4 ends its texts with a tab, to tell them from those that come as events too.
         raw = f"{text}\t".encode()
         if len(raw) <= 50:
@@ -170,7 +187,7 @@ class Drone(asyncio.DatagramProtocol):
         except (OSError, ValueError, KeyError, TypeError) as error:
             # A real autopilot with a damaged storage starts empty and says so.
             _log.warning("%s: %s cannot be used: %s", self.config.vehicle_id, self._state_path, error)
-            self._store.__init__()  # type: ignore[misc]
+            self._store.clear()
 
     # -- the wire ------------------------------------------------------------------------------------
 
@@ -225,17 +242,16 @@ class Drone(asyncio.DatagramProtocol):
         if kind == "HEARTBEAT":
             if message.type == _GCS:
                 self.pilot.failsafes.heard_gcs()
+                self._tell_texts()
         elif not self._for_me(message):
             return
         elif kind in ("COMMAND_LONG", "COMMAND_INT"):
             self._commands.handle(Command.of(message))
-        elif kind == "SET_MODE":
-            return
         elif kind == "MISSION_SET_CURRENT":
             if not self.pilot.mission.set_current(int(message.seq)):
                 self.text(m.MAV_SEVERITY_CRITICAL, "WPM: WP CURR CMD: Not in list")
         elif kind.startswith("PARAM_"):
-            self._parameter(message, kind)
+            self._parameters.handle(message)
         elif kind == "TIMESYNC" and message.tc1 == 0:
             self.send(m.MAVLink_timesync_message(int(self.pilot.now_s * 1e9), message.ts1))
         elif kind == "PING" and message.target_system == 0:
@@ -243,35 +259,6 @@ class Drone(asyncio.DatagramProtocol):
             self.send(m.MAVLink_ping_message(message.time_usec, message.seq, *partner))
         else:
             self._missions.handle(message, self.pilot.now_s)
-
-    def _parameter(self, message: Any, kind: str) -> None:
-        if kind == "PARAM_REQUEST_LIST":
-            self._params_left = list(self._params.names)
-            return
-        if kind == "PARAM_REQUEST_READ" and message.param_index >= 0:
-            if message.param_index < len(self._params.names):
-                self._tell_parameter(self._params.names[message.param_index])
-            return
-        if kind not in ("PARAM_REQUEST_READ", "PARAM_SET"):
-            return
-        name = str(message.param_id).rstrip("\0")
-        if name not in self._params:
-            self.text(m.MAV_SEVERITY_ERROR, f"unknown param: {name}")
-            return
-        if kind == "PARAM_SET":
-            value = self._params.from_wire(name, message.param_value, int(message.param_type))
-            if value is not None:
-                self._params.set(name, value)
-                self.log("param", name=name, value=value)
-        self._tell_parameter(name)
-
-    def _tell_parameter(self, name: str) -> None:
-        params = self._params
-        self.send(
-            m.MAVLink_param_value_message(
-                name.encode(), params.to_wire(name), params.kind(name), len(params.names), params.names.index(name)
-            )
-        )
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -288,10 +275,7 @@ class Drone(asyncio.DatagramProtocol):
         pilot.step(STEP_S)
         self._missions.tick(pilot.now_s)
         self._tell_progress()
-        if self._params_left:
-            for name in self._params_left[:_PARAMS_PER_STEP]:
-                self._tell_parameter(name)
-            del self._params_left[:_PARAMS_PER_STEP]
+        self._parameters.tick()
         self._streams.tick(pilot.now_s)
 
     def _tell_progress(self) -> None:
@@ -319,6 +303,10 @@ def _clock(config: SimulationConfig) -> WorldClock:
     return WorldClock(config.anchor_wall or now, config.anchor_domain or now, config.speed)
 
 
+def _itself(drone: Drone) -> Drone:
+    return drone
+
+
 async def simulate(config: SimulationConfig, stop: asyncio.Event) -> None:
     """Run all drones until ``stop``; raises ``BadInput`` or ``OSError`` when one cannot be started."""
     region = load_region(config.region) if config.region else None
@@ -329,7 +317,7 @@ async def simulate(config: SimulationConfig, stop: asyncio.Event) -> None:
     try:
         for drone in drones:
             host, port = drone.config.bind.rsplit(":", 1)
-            await loop.create_datagram_endpoint(lambda d=drone: d, local_addr=(host, int(port)))  # type: ignore[misc]
+            await loop.create_datagram_endpoint(partial(_itself, drone), local_addr=(host, int(port)))
         _log.info("%d drones at speed %g", len(drones), config.speed)
         await _run(drones, config.speed, stop)
     finally:

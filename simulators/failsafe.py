@@ -11,16 +11,18 @@ from simulators.modes import Mode
 if TYPE_CHECKING:
     from simulators.autopilot import Autopilot
 
-_CRITICAL, _WARNING, _INFO = 2, 4, 6
+_EMERGENCY, _CRITICAL, _INFO = 0, 2, 6
+_HEARTBEAT_GRACE_S = 2.5
+"""PX4 calls a ground station silent this long after its last heartbeat; COM_DL_LOSS_T counts from then."""
 _LINK_MODES = {1: Mode.LOITER, 2: Mode.RTL, 3: Mode.LAND}
 _FENCE_MODES = {2: Mode.LOITER, 3: Mode.RTL, 5: Mode.LAND}
-_GPS_HOLD_S = 5.0
+_POSITION_LOST_S = 5.0
 
 
 class Failsafes:
     """Watches for failures and takes the actions that the parameters ask for, in vehicle time.
 
-    A link-loss action is preceded by ``COM_FAIL_ACT_T`` seconds of HOLD. A mode that a failsafe took
+    Actions on link and battery are preceded by ``COM_FAIL_ACT_T`` seconds of HOLD. A mode that a failsafe took
     stays when its cause goes; a mode change by the ground station ends it.
     """
 
@@ -66,37 +68,43 @@ class Failsafes:
         self._check_gps()
         self._check_fence()
         if self._pending is not None and self._pilot.now_s >= self._pending[0]:
-            _, mode, cause = self._pending
-            self._pending = None
-            self._take(mode, cause)
+            self._take(self._pending[1], self._pending[2])
 
     def _flying(self) -> bool:
         return self._pilot.armed and not self._pilot.landed
 
     def _take(self, mode: Mode, cause: str) -> None:
         pilot = self._pilot
-        self.active = True
+        self.active, self._pending = True, None
         pilot.log("failsafe", cause=cause, action=mode.label)
-        pilot.text(_CRITICAL, f"Failsafe activated: {cause}, switching to {mode.label[5:].title()}"[:50])
+        pilot.text(_CRITICAL, "Failsafe activated")
         pilot.enter_mode(mode, f"failsafe: {cause}")
+
+    def _take_after_hold(self, mode: Mode, cause: str) -> None:
+        """Hold for ``COM_FAIL_ACT_T`` seconds first; a hold already under way is not prolonged."""
+        pilot, delay_s = self._pilot, float(self._pilot.params["COM_FAIL_ACT_T"])
+        if self._pending is not None:
+            self._pending = (self._pending[0], mode, cause)
+        elif self.active or mode is Mode.LOITER or delay_s <= 0.0:
+            self._take(mode, cause)
+        else:
+            self.active = True
+            self._pending = (pilot.now_s + delay_s, mode, cause)
+            pilot.log("failsafe", cause=cause, action=Mode.LOITER.label)
+            pilot.text(_CRITICAL, f"Failsafe activated: entering Hold for {delay_s:.0f} seconds")
+            pilot.enter_mode(Mode.LOITER, f"failsafe: {cause}")
 
     def _check_link(self) -> None:
         pilot = self._pilot
         if self.link_lost or self.gcs_heard_s is None:
             return
-        if pilot.now_s - self.gcs_heard_s <= float(pilot.params["COM_DL_LOSS_T"]):
+        if pilot.now_s - self.gcs_heard_s <= float(pilot.params["COM_DL_LOSS_T"]) + _HEARTBEAT_GRACE_S:
             return
         self.link_lost = True
         pilot.log("link_lost")
         mode = _LINK_MODES.get(int(pilot.params["NAV_DLL_ACT"]))
-        if mode is None or not self._flying() or pilot.mode in (Mode.RTL, Mode.LAND):
-            return
-        delay_s = float(pilot.params["COM_FAIL_ACT_T"])
-        if mode is Mode.LOITER or delay_s <= 0.0:
-            self._take(mode, "data link lost")
-            return
-        self._take(Mode.LOITER, "data link lost")
-        self._pending = (pilot.now_s + delay_s, mode, "data link lost")
+        if mode is not None and self._flying() and pilot.mode not in (Mode.RTL, Mode.LAND):
+            self._take_after_hold(mode, "data link lost")
 
     def battery_warning(self) -> int:
         """0 none, 1 low, 2 critical, 3 emergency, by the thresholds in the parameters."""
@@ -115,30 +123,27 @@ class Failsafes:
         if level <= self._battery_level:
             return
         self._battery_level = level
-        pilot.text(
-            _WARNING if level == 1 else _CRITICAL, ("Low", "Critical", "Emergency")[level - 1] + " battery level"
-        )
+        pilot.text(_EMERGENCY, ("Low battery", "Critical battery", "Emergency battery level")[level - 1])
         act = int(pilot.params["COM_LOW_BAT_ACT"])
         if not self._flying() or pilot.mode is Mode.LAND:
             return
         if (act == 2 and level >= 2) or (act == 3 and level == 3):
-            self._take(Mode.LAND, "battery")
+            self._take_after_hold(Mode.LAND, "battery")
         elif act == 3 and level == 2 and pilot.mode is not Mode.RTL:
-            self._take(Mode.RTL, "battery")
+            self._take_after_hold(Mode.RTL, "battery")
 
     def _check_gps(self) -> None:
         pilot, lost = self._pilot, int(self._pilot.params["SIM_GPS_USED"]) < 4
         if lost and not self.gps_lost:
             self._gps_lost_s = pilot.now_s
             pilot.log("gps_lost")
-            if self._flying():
-                self._take(Mode.LOITER, "position lost")
-        elif lost and self._flying() and pilot.mode is Mode.LOITER and self.active:
-            if pilot.now_s - self._gps_lost_s > _GPS_HOLD_S:
+        elif lost and self._flying() and pilot.mode is not Mode.LAND:
+            if pilot.now_s - self._gps_lost_s > _POSITION_LOST_S:
                 self._take(Mode.LAND, "position lost")
         elif self.gps_lost and not lost:
             pilot.log("gps_regained")
             if self._flying() and self.active and pilot.mode is Mode.LAND:
+                self.active = False
                 pilot.enter_mode(Mode.LOITER, "position regained")
         self.gps_lost = lost
 

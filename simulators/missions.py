@@ -122,6 +122,11 @@ class MissionStore:
         self.items[kind], self.ids[kind] = items, checksum
         return changed
 
+    def clear(self) -> None:
+        """Forget everything."""
+        for kind in self.items:
+            self.items[kind], self.ids[kind] = (), 0
+
     def to_json(self) -> dict[str, Any]:
         """Plain data to be kept over a restart."""
         return {str(kind): [asdict(item) for item in items] for kind, items in self.items.items()}

@@ -191,7 +191,7 @@ class MissionFlight:
             self._climbed = True
             self._from = (pilot.body.east_m, pilot.body.north_m)
         self._takes_off = self._takes_off or pilot.landed
-        return pilot.climb_target(goal_m, takeoff=self._takes_off)
+        return pilot.targets.climb(goal_m, takeoff=self._takes_off)
 
     def _land(self, item: Item) -> tuple[bool, Target | None]:
         pilot = self._pilot
@@ -204,7 +204,7 @@ class MissionFlight:
                 self._level_m = max(pilot.altitude(item), pilot.body.alt_m)
             return False, self._target(east_m, north_m, self._level_m, 0.0)
         self._over_landing = True
-        return False, pilot.land_target(east_m, north_m)
+        return False, pilot.targets.land(east_m, north_m)
 
     def _go(self, item: Item) -> tuple[bool, Target | None]:
         pilot, body = self._pilot, self._pilot.body
@@ -227,7 +227,7 @@ class MissionFlight:
 
     def _target(self, east_m: float, north_m: float, alt_m: float, through_mps: float) -> Target:
         pilot = self._pilot
-        target = pilot.cruise_target(east_m, north_m, alt_m, self.cruise_mps)
+        target = pilot.targets.cruise(east_m, north_m, alt_m, self.cruise_mps)
         target.through_mps = min(through_mps, target.speed_mps)
         if self._from is not None:
             target.from_east_m, target.from_north_m = self._from
@@ -307,11 +307,11 @@ class ReturnFlight:
         if self.phase == "climb":
             if body.alt_m >= self._level_m - 1.0:
                 self.phase = "cruise"
-            return pilot.climb_target(self._level_m, takeoff=False)
+            return pilot.targets.climb(self._level_m, takeoff=False)
         away = math.hypot(east_m - body.east_m, north_m - body.north_m)
         if self.phase == "cruise":
             if away <= 1.0:
                 self.phase = "land"
                 pilot.text(_INFO, "RTL: land at destination")
-            return pilot.cruise_target(east_m, north_m, self._level_m, None)
-        return pilot.land_target(east_m, north_m)
+            return pilot.targets.cruise(east_m, north_m, self._level_m, None)
+        return pilot.targets.land(east_m, north_m)

@@ -120,7 +120,9 @@ def delivery(mission_id: str = "m-1", home: Position = HOME, east_m: float = 60.
 class Peer:
     """A vehicle by pymavlink that answers just enough for a link to know it: a voice, no flight.
 
-    ``heard`` counts the messages that reached it, ``arrivals`` has each message with its wall time.
+    It stands ready on the ground, arms and changes its mode when told to, if it ``obeys``; commands in
+    ``denied`` it denies. ``heard`` counts the messages that reached it, ``arrivals`` has each message
+    with its wall time.
     """
 
     def __init__(
@@ -128,6 +130,9 @@ class Peer:
     ) -> None:
         self.system_id, self.uid, self.armed, self.hz = system_id, uid, armed, hz
         self.lat, self.lon, self.alt_amsl_m = HOME.lat, HOME.lon, HOME.alt_amsl_m
+        self.mode = 3
+        self.obeys = True
+        self.denied: dict[int, str] = {}
         self.send_to = send_to
         self.heard: Counter[str] = Counter()
         self.arrivals: list[tuple[float, Any]] = []
@@ -183,7 +188,9 @@ class Peer:
 
     def _report(self) -> None:
         base = m.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED | (m.MAV_MODE_FLAG_SAFETY_ARMED if self.armed else 0)
-        self.say(m.MAVLink_heartbeat_message(2, 12, base, AUTO << 16 | 3 << 24, 4, 3))
+        self.say(m.MAVLink_heartbeat_message(2, 12, base, AUTO << 16 | self.mode << 24, 4, 3))
+        self.say(m.MAVLink_extended_sys_state_message(0, m.MAV_LANDED_STATE_ON_GROUND))
+        self.say(m.MAVLink_sys_status_message(0, 0, m.MAV_SYS_STATUS_PREARM_CHECK, 0, 22_000, -1, 90, *[0] * 6))
         ms = int((time.monotonic() - self._born) * 1000)
         place = (round(self.lat * 1e7), round(self.lon * 1e7), round(self.alt_amsl_m * 1000), 0)
         self.say(m.MAVLink_global_position_int_message(ms, *place, 0, 0, 0, 9000))
@@ -201,7 +208,15 @@ class Peer:
                     self._answer(message)
 
     def _answer(self, message: Any) -> None:
+        if message.command in self.denied:
+            self.say(m.MAVLink_command_ack_message(message.command, m.MAV_RESULT_DENIED))
+            self.say(m.MAVLink_statustext_message(m.MAV_SEVERITY_CRITICAL, self.denied[message.command].encode()))
+            return
         self.say(m.MAVLink_command_ack_message(message.command, 0))
+        if self.obeys and message.command == m.MAV_CMD_COMPONENT_ARM_DISARM:
+            self.armed = bool(message.param1)
+        if self.obeys and message.command == m.MAV_CMD_DO_SET_MODE:
+            self.mode = int(message.param3)
         if message.command == m.MAV_CMD_REQUEST_MESSAGE and message.param1 == m.MAVLINK_MSG_ID_AUTOPILOT_VERSION:
             capable = m.MAV_PROTOCOL_CAPABILITY_MISSION_INT | m.MAV_PROTOCOL_CAPABILITY_MAVLINK2
             empty: Sequence[int] = [0] * 8

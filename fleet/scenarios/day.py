@@ -15,6 +15,7 @@ import httpx
 
 from fleet import missions, orders, regions, users, vehicles
 from fleet.db.database import Connection, Database
+from fleet.embedded_broker import add_robot_user
 from fleet.errors import FleetError, StartFailed
 from fleet.runtime import Runtime
 from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot
@@ -90,12 +91,11 @@ async def begin(
     plan: DayPlan,
     region: Region,
     runtime: Runtime,
-    *,
-    add_robot_user: Callable[[str, str], Awaitable[None]],
 ) -> AsyncIterator[Day]:
     """Set a day up on a running service and yield it: region, staff, vehicles, simulators, orders.
 
-    ``add_robot_user(serial, password)`` lets a robot into the broker. The simulators end with the context.
+    The service must have its own broker. The simulators end with the context, and outlive the service if it
+    is killed inside.
     """
     clock = runtime.clock
     hub = next(site for site in region.sites if site.kind is SiteKind.HUB)
@@ -103,7 +103,13 @@ async def begin(
     robots = describe_robots(region, hub.site_id, plan.robots, type_id=ROBOT_TYPE)
     passwords = {robot["serial"]: secrets.token_urlsafe(18) for robot in robots}
     for serial, password in passwords.items():
-        await add_robot_user(serial, password)
+        await add_robot_user(
+            runtime.home,
+            serial,
+            password,
+            address=(runtime.broker_host, runtime.broker_port),
+            pid=lambda: runtime.pids.get("broker"),
+        )
     simulation = Simulation(
         runtime.home / "simulation",
         region=region,

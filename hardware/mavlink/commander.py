@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 ARM_DISARM = 400
 MISSION_START = 300
 DO_SET_MODE = 176
+RUN_PREARM_CHECKS = 401
 
 READY_S = 10.0
 MODE_S = 5.0
@@ -131,9 +132,12 @@ class Commander:
     async def _ready(self, said: int) -> None:
         try:
             await self._until(lambda: self._observer.ready, READY_S, "become ready to arm")
-        except NoAnswer as error:
-            words = "; ".join(self._observer.faults_since(said) or self._observer.state().faults[-3:])
-            raise self._refused(f"it is not ready to arm{': ' + words if words else ''}") from error
+        except NoAnswer:
+            # It reports a failed check once; asked to run them again, it says them again.
+            asked = self._observer.texts
+            await self._order(asked, "pre-arm checks", RUN_PREARM_CHECKS)
+            words = await self._words(asked)
+            raise self._refused(f"it is not ready to arm; it says: {words or 'nothing'}") from None
 
     async def _order(self, said: int, what: str, command: int, *parameters: float) -> None:
         """Send a command; raise ``Refused`` with the vehicle's words when it says no."""

@@ -33,6 +33,7 @@ AUTOPILOT_VERSION = 148
 HOME_POSITION = 242
 EXTENDED_SYS_STATE = 245
 STATUSTEXT = 253
+EVENT = 410
 
 CRC_EXTRA = {
     HEARTBEAT: 50,
@@ -48,6 +49,7 @@ CRC_EXTRA = {
     HOME_POSITION: 104,
     EXTENDED_SYS_STATE: 130,
     STATUSTEXT: 83,
+    EVENT: 160,
 }
 """Checksum seeds of the messages that we decode or build; others pass unchecked."""
 

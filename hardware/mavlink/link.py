@@ -16,6 +16,7 @@ from hardware.mavlink.address import MavlinkAddress, Source
 from hardware.mavlink.autopilot import Autopilot
 from hardware.mavlink.changes import Changes
 from hardware.mavlink.commander import Commander
+from hardware.mavlink.events import REJECTION
 from hardware.mavlink.frames import Frame
 from hardware.mavlink.messages import AutopilotVersion, decode
 from hardware.mavlink.observer import Observer
@@ -185,6 +186,7 @@ class MavlinkLink(VehicleLink):
             self._expected = plan
             # What the vehicle says of its last mission must not be taken for progress in this one.
             self._observer.tracker.drop()
+            said = self._observer.texts
             await self._speak(preflight.check_parameters(autopilot, self._parameters, may_set=self._simulated))
             await self._speak(autopilot.upload(plan.items))
             where = difference(plan.items, await self._speak(autopilot.download()))
@@ -193,6 +195,9 @@ class MavlinkLink(VehicleLink):
             self._observer.tracker.drop()
             await self._speak(autopilot.set_current(0))
             await commander.until_at_start(CURRENT_ITEM_S)
+            # PX4 accepts the upload of a mission that it will not fly, and says so apart from it.
+            if objections := [t for t in self._observer.faults_since(said) if _is_objection(t)]:
+                raise MissionRejected(f"{self.vehicle_id}: {'; '.join(objections)}")
             self._observer.tracker.carry(plan, fresh=True)
             self._changes.tell()
 
@@ -345,3 +350,7 @@ class MavlinkLink(VehicleLink):
             raise NotSupported(f"{self.vehicle_id}: this service is not set up to command real vehicles")
         if self._address.hardware_uid is None:
             raise NotSupported(f"{self.vehicle_id}: a real vehicle is pinned by its hardware_uid")
+
+
+def _is_objection(text: str) -> bool:
+    return text.startswith((REJECTION, "Geofence violation"))

@@ -133,6 +133,13 @@ class StatusText:
     ends: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """EVENT: a number that stands for a text (``events``)."""
+
+    event_id: int
+
+
 Message = (
     Heartbeat
     | SysStatus
@@ -146,6 +153,7 @@ Message = (
     | HomePosition
     | ExtendedSysState
     | StatusText
+    | Event
 )
 
 _U16 = 0xFFFF
@@ -211,6 +219,10 @@ def _status_text(severity: int, text: bytes, text_id: int, chunk: int) -> Status
     return StatusText(severity, piece.decode("utf-8", "replace"), text_id, chunk, bool(end) or text_id == 0)
 
 
+def _event(event_id: int, *_rest: int) -> Event:
+    return Event(event_id)
+
+
 _LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message]]] = {
     frames.HEARTBEAT: (struct.Struct("<IBBBBB"), _heartbeat),
     frames.SYS_STATUS: (struct.Struct("<IIIHHhHHHHHHb"), _sys_status),
@@ -224,6 +236,7 @@ _LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message]]] = {
     frames.HOME_POSITION: (struct.Struct("<iii10f"), _home),
     frames.EXTENDED_SYS_STATE: (struct.Struct("<BB"), _extended),
     frames.STATUSTEXT: (struct.Struct("<B50sHB"), _status_text),
+    frames.EVENT: (struct.Struct("<IIHBBB"), _event),
 }
 
 

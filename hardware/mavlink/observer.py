@@ -8,9 +8,11 @@ from datetime import datetime
 
 from hardware.link import Activity, VehicleState
 from hardware.mavlink import modes
+from hardware.mavlink.events import words_of
 from hardware.mavlink.messages import (
     BatteryStatus,
     CommandAck,
+    Event,
     ExtendedSysState,
     GlobalPosition,
     GpsRaw,
@@ -123,6 +125,9 @@ class Observer:
                 self.home = _position(message.lat_e7, message.lon_e7, message.alt_amsl_mm)
             case StatusText():
                 self._take_text(message)
+            case Event():
+                if words := words_of(message.event_id):
+                    self.add_fault(words)
             case MissionCurrent():
                 if not self.tracker.on_current(message):
                     self.add_fault("the mission on the vehicle was changed by someone else")
@@ -138,9 +143,10 @@ class Observer:
 
     def add_fault(self, text: str) -> None:
         """Note a fault; the same one twice in a row is one."""
-        if not self._faults or self._faults[-1][1] != text:
-            self.texts += 1
-            self._faults.append((self.texts, text))
+        if self._faults and self._faults[-1][1] == text:
+            self._faults.pop()
+        self.texts += 1
+        self._faults.append((self.texts, text))
 
     def faults_since(self, text_number: int) -> tuple[str, ...]:
         """Return the faults noted after ``texts`` had this value, oldest first."""

@@ -20,7 +20,7 @@ WANTED_HZ = {
 }
 """Rates in the vehicle's own time. PX4 sends MISSION_CURRENT by itself and takes no rate for it."""
 
-_KEPT = frozenset((*frames.CRC_EXTRA, 22, 39, 40, 44, 47, 51, 73, 110, 111, 300, 380, 410, 411, 412, 413, 436))
+_KEPT = frozenset((*frames.CRC_EXTRA, 22, 39, 40, 44, 47, 51, 73, 110, 111, 300, 380, 411, 412, 413, 436))
 """Never turned off: what we read, what protocols answer with, and what has no rate of its own."""
 UNWANTED_AFTER = 10
 """A message heard this often that nobody reads is turned off, to save the radio and both ends' time."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from routing.plan import Leg, Plan, Route, StopAction, Trip
 from routing.problem import Problem
 from routing.validate.violation import Violation
+
+_FARTHEST = timedelta(days=366)
+_HIGHEST_M = 20_000.0
 
 
 def check_form(problem: Problem, plan: Plan) -> Iterator[Violation]:
@@ -41,10 +45,10 @@ def _route(problem: Problem, route: Route, home: str) -> Iterator[Violation]:
         )
     sites = {site.site_id for site in problem.region.sites}
     for trip in route.trips:
-        yield from _trip(trip, home, sites)
+        yield from _trip(problem, trip, home, sites)
 
 
-def _trip(trip: Trip, home: str, sites: set[str]) -> Iterator[Violation]:
+def _trip(problem: Problem, trip: Trip, home: str, sites: set[str]) -> Iterator[Violation]:
     if len(trip.legs) < 2:
         yield Violation("form.legs", trip.trip_id, "a trip needs at least one drop and the way home")
         return
@@ -57,13 +61,16 @@ def _trip(trip: Trip, home: str, sites: set[str]) -> Iterator[Violation]:
             yield Violation("form.drop", subject, "a leg before the last must end with a drop of orders")
         if leg.to_site not in sites:
             yield Violation("form.site", subject, f"site {leg.to_site} is not in the region")
-        yield from _leg(subject, leg)
+        yield from _leg(problem, subject, leg)
 
 
-def _leg(subject: str, leg: Leg) -> Iterator[Violation]:
+def _leg(problem: Problem, subject: str, leg: Leg) -> Iterator[Violation]:
     for name in ("depart", "arrive", "leave"):
-        if getattr(leg, name).utcoffset() is None:
+        moment: datetime = getattr(leg, name)
+        if moment.utcoffset() is None:
             yield Violation("form.time", subject, f"{name} has no time zone")
+        elif abs(moment - problem.start) > _FARTHEST:
+            yield Violation("form.time", subject, f"{name}, {moment.isoformat()}, is not near the problem's start")
     if len(leg.path) < 2 and leg.distance_m > 0:
         yield Violation("form.path", subject, "the path has fewer than 2 points")
     if not leg.path:
@@ -73,5 +80,7 @@ def _leg(subject: str, leg: Leg) -> Iterator[Violation]:
         numbers += [point.lat, point.lon, point.alt_amsl_m]
     if not all(math.isfinite(number) for number in numbers):
         yield Violation("form.number", subject, "a position, distance or energy is not a finite number")
-    elif any(abs(point.lat) > 90 or abs(point.lon) > 180 for point in leg.path):
+    elif any(abs(p.lat) > 90 or abs(p.lon) > 180 or abs(p.alt_amsl_m) > _HIGHEST_M for p in leg.path):
         yield Violation("form.number", subject, "a position is not on the earth")
+    elif leg.distance_m < 0 or leg.energy_wh < 0:
+        yield Violation("form.number", subject, "a distance or energy is negative")

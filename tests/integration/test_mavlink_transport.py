@@ -14,6 +14,7 @@ from hardware.link import Activity
 from hardware.mavlink import autopilot
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
+from hardware.mavlink.translate import translate
 from hardware.mavlink.transport import MAX_STRANGERS
 from hardware.profiles import load_profile
 from routing.geo import Position
@@ -106,7 +107,7 @@ async def test_two_vehicles_with_one_system_id_on_one_port_stay_two(port: int) -
 
 async def _return_home(link: MavlinkLink, peer: Peer) -> None:
     """Order a return; the peer acknowledges it and stays in its mode."""
-    peer.armed = True
+    peer.armed, peer.obeys = True, False
     await until(lambda: link.state().armed)
     await link.return_home()
 
@@ -291,6 +292,46 @@ async def test_hold_does_not_wait_behind_a_call_that_gets_no_answer(port: int) -
         assert not upload.done()
         upload.cancel()
         await asyncio.gather(upload, return_exceptions=True)
+
+
+async def test_a_start_refused_after_arming_disarms_and_tells_the_vehicles_words(port: int) -> None:
+    link = link_to(at(port), parameters={})
+    async with opened(link), Peer(("127.0.0.1", port)) as peer:
+        peer.denied = {300: "Mission start denied! No valid mission"}
+        await until(lambda: link.state().ready and link.state().on_ground)
+        link._observer.tracker.carry(translate(delivery()), fresh=True)
+
+        with pytest.raises(Refused, match="No valid mission"):
+            await link.start()
+
+        assert [c for c in peer.commands() if c in (400, 300)] == [400, 300, 400]
+        assert not peer.armed
+        assert not link.state().armed
+
+
+async def test_a_start_without_effect_disarms_and_says_what_did_not_happen(port: int) -> None:
+    link = link_to(at(port), parameters={}, speed=5.0)
+    async with opened(link), Peer(("127.0.0.1", port)) as peer:
+        await until(lambda: link.state().ready and link.state().on_ground)
+        link._observer.tracker.carry(translate(delivery()), fresh=True)
+
+        with pytest.raises(NoAnswer, match="did not enter its mission within 5 s"):
+            await link.start()
+
+        assert not peer.armed
+
+
+async def test_a_refusal_to_arm_is_told_in_the_vehicles_words(port: int) -> None:
+    link = link_to(at(port), parameters={})
+    async with opened(link), Peer(("127.0.0.1", port)) as peer:
+        peer.denied = {400: "Arming denied: compass"}
+        await until(lambda: link.state().ready and link.state().on_ground)
+        link._observer.tracker.carry(translate(delivery()), fresh=True)
+
+        with pytest.raises(Refused, match="arming: denied; it says: Arming denied: compass"):
+            await link.start()
+
+        assert 300 not in peer.commands()
 
 
 async def test_commands_for_the_air_are_refused_on_the_ground(port: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from fleet.db.migrate import migrate
@@ -263,6 +264,67 @@ async def test_a_hanging_database_does_not_hold_up_the_caller_and_loses_nothing(
         await writer.flush(timeout_s=20)
 
     assert await _numbers(dsn) == list(range(1000))
+
+
+async def test_at_the_end_what_a_hanging_database_has_not_taken_goes_to_disk(dsn: str, tmp_path: Path) -> None:
+    limits = WriterLimits(batch_samples=10, max_batch_samples=10, batch_s=3600, close_timeout_s=0.2)
+    async with _locked(dsn, "sample"):
+        async with SampleWriter(dsn, spool_dir=tmp_path, name="g1", limits=limits) as first:
+            _put(first, range(45))
+        assert (first.counts.stored, first.counts.spooled, first.counts.dropped) == (0, 45, 0)
+
+    async with SampleWriter(dsn, spool_dir=tmp_path, name="g1", limits=QUICK) as second:
+        await second.flush(timeout_s=20)
+
+    assert await _numbers(dsn) == list(range(45))
+
+
+@contextlib.asynccontextmanager
+async def _losing_the_first_commits_answer(dsn: str) -> AsyncIterator[str]:
+    """Yield a way to the database on which the answer to the first COMMIT is lost with the connection."""
+    server = conninfo_to_dict(dsn)
+    lost = asyncio.Event()
+
+    async def forward(client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        reader, writer = await asyncio.open_connection(str(server["host"]), int(str(server["port"])))
+
+        async def back() -> None:
+            while chunk := await reader.read(65536):
+                answers.write(chunk)
+
+        returning = asyncio.create_task(back())
+        with contextlib.suppress(ConnectionError):
+            while chunk := await client.read(65536):
+                cut = b"COMMIT" in chunk and not lost.is_set()
+                if cut:
+                    returning.cancel()
+                    await asyncio.wait([returning])
+                writer.write(chunk)
+                if cut:
+                    lost.set()
+                    await reader.read(65536)  # the server has committed, and nobody hears of it
+                    break
+        returning.cancel()
+        writer.close()
+        answers.close()
+
+    async with await asyncio.start_server(forward, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        yield make_conninfo(dsn, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
+    assert lost.is_set()
+
+
+async def test_a_batch_whose_commit_was_not_heard_of_arrives_once(dsn: str, tmp_path: Path) -> None:
+    async with (
+        _losing_the_first_commits_answer(dsn) as way,
+        SampleWriter(way, spool_dir=tmp_path, name="g1", limits=QUICK) as writer,
+    ):
+        _put(writer, range(20))
+        await _until_spooled(writer, 20)
+        assert await _numbers(dsn) == list(range(20)), "it was committed"
+        await writer.flush(timeout_s=20)
+
+    assert await _numbers(dsn) == list(range(20))
 
 
 async def test_a_full_spool_keeps_the_oldest_and_counts_the_newest_as_dropped(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.errors import LinkDown, Refused
+from hardware.errors import LinkDown, MissionRejected, Refused
 from hardware.link import Activity
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
@@ -154,19 +154,45 @@ async def test_a_vehicle_left_alone_returns_and_is_understood_by_the_next_gatewa
             assert second.state().progress.releases == ()
 
 
-async def test_an_infeasible_mission_ends_disarmed_with_the_vehicles_words(tmp_path: Path) -> None:
-    """PX4 accepts the upload of a take-off to below its acceptance radius, and refuses to fly it."""
+async def test_an_infeasible_mission_is_rejected_in_the_vehicles_words(tmp_path: Path) -> None:
+    """PX4 acknowledges the upload of a take-off to below its home, and will not fly it."""
     mission = delivery(home=HOME)
-    low = replace(mission.steps[0], position=Position(HOME.lat, HOME.lon, HOME.alt_amsl_m + 0.5))
+    low = replace(mission.steps[0], position=Position(HOME.lat, HOME.lon, HOME.alt_amsl_m - 20))
     async with px4(tmp_path, speed=SPEED, home=HOME) as vehicle, opened(link_at(vehicle)) as link:
         await ready(link)
 
-        await link.upload(replace(mission, steps=(low, *mission.steps[1:])))
-        with pytest.raises(Refused, match="it says"):
+        with pytest.raises(MissionRejected, match="the take-off ends below home"):
+            await link.upload(replace(mission, steps=(low, *mission.steps[1:])))
+        with pytest.raises(MissionRejected):
             await link.start()
 
-        await until(lambda: not link.state().armed, 30, "disarming")
-        assert link.state().on_ground
+        assert not link.state().armed
+        await link.upload(mission)
+
+
+async def test_a_vehicle_that_hears_no_ground_station_does_not_start(tmp_path: Path) -> None:
+    """NAV_DLL_ACT again: a gateway whose working loop is dead cannot launch."""
+    async with px4(tmp_path, speed=SPEED, home=HOME) as vehicle, opened(link_at(vehicle), beating=False) as link:
+        await until(lambda: link.state().connected and link._observer.home is not None, 60, "getting ready")
+        await link.upload(delivery(home=HOME))
+
+        with pytest.raises(Refused, match="not ready to arm"):
+            await link.start()
+
+        assert not link.state().armed
+
+
+async def test_a_vehicle_that_cannot_arm_says_why(tmp_path: Path) -> None:
+    async with px4(tmp_path, speed=SPEED, home=HOME) as vehicle, opened(link_at(vehicle)) as link:
+        await ready(link)
+        await link.upload(delivery(home=HOME))
+        await link._open_parts()[1].set_parameter("SIM_GPS_USED", 0)
+        await until(lambda: not link.state().ready, 60, "losing the position")
+
+        with pytest.raises(Refused, match="not ready to arm; it says: .*(?i:position|gps)"):
+            await link.start()
+
+        assert not link.state().armed
 
 
 async def test_an_autopilot_that_restarts_is_found_again_with_its_rates(tmp_path: Path) -> None:

@@ -180,6 +180,15 @@ def test_faults_since_a_moment_are_only_the_newer_ones() -> None:
     assert observer.faults_since(moment) == ("new",)
 
 
+def test_a_fault_said_again_is_one_fault_and_counts_as_said_since() -> None:
+    observer = told(text("same"))
+    moment = observer.texts
+    observer.take(text("same"), NOW)
+
+    assert observer.state().faults == ("same",)
+    assert observer.faults_since(moment) == ("same",)
+
+
 def test_an_autopilot_that_starts_again_is_noticed_and_its_past_is_forgotten() -> None:
     observer = told(
         position(500_000), msg.ExtendedSysState(2), msg.HomePosition(1, 2, 3), msg.SysStatus(0, 0, ARM_READY, 1, 1)

@@ -254,6 +254,7 @@ def _with(**changes: object) -> FleetVehicle:
         (problem([order()], [_with(cruise_speed_mps=0.0)]), "cruise_speed_mps must be more than 0"),
         (problem([order()], [_with(battery_wh=math.inf)]), "battery_wh must be more than 0, not inf"),
         (problem([order()], [_with(reserve_fraction=1.0)]), "reserve_fraction must be less than 1"),
+        (replace(problem([order()]), start=START.replace(year=9999)), "start is in the year 9999"),
         (problem([order()], max_trips=0), "max_trips_per_vehicle must be at least 1"),
     ],
 )
@@ -270,7 +271,7 @@ def test_nothing_to_do_is_an_empty_plan() -> None:
 
 def test_extreme_figures_are_answered_and_do_not_break_the_solver() -> None:
     slow = replace(ROBOT, cruise_speed_mps=1e-9, acceleration_mps2=1e-9)
-    heavy = replace(ROBOT, payload_kg=1e9, payload_l=1e9, battery_wh=1e9, turnaround_s=1e9, service_s=1e9)
+    heavy = replace(ROBOT, payload_kg=1e9, payload_l=1e9, battery_wh=1e9, turnaround_s=1e9, service_s=1e6)
     orders = [order(f"o{i}", "drop-1", mass_kg=1e6, priority=10**9) for i in range(4)]
     far = FleetVehicle("late", ROBOT, "hub-1", START + timedelta(days=36_500))
     made = problem(orders, [robot("slow", kind=slow), robot("heavy", kind=heavy), far])

@@ -4,7 +4,7 @@ import { ApiProblem, api, whenSignedOut } from './api';
 import { clock } from './clock.svelte';
 import { t } from './i18n.svelte';
 import { Live } from './live.svelte';
-import { notices } from './notices.svelte';
+import { inWords, notices } from './notices.svelte';
 import { mayDo, type Action } from './permissions';
 import { Refresher } from './refresher';
 import { Trails, TRAIL_MS } from './trails';
@@ -22,6 +22,8 @@ class ConsoleState {
   phase = $state<'loading' | 'signed-out' | 'unreachable' | 'signed-in'>('loading');
   /** Why the person is asked to sign in again, if there is a reason. */
   signInReason = $state<string | null>(null);
+  /** Why the console cannot open although somebody may be signed in. */
+  obstacle = $state('');
   user = $state.raw<User | null>(null);
   version = $state('');
   region = $state.raw<Region | null>(null);
@@ -84,6 +86,7 @@ class ConsoleState {
       }
     }
     await this.enter(refused);
+    if (refused && this.phase === 'signed-in') notices.error(refused);
   }
 
   /** Reads who is signed in and opens the console; without a session shows the sign-in form. */
@@ -94,6 +97,7 @@ class ConsoleState {
     } catch (error) {
       const answered = error instanceof ApiProblem && error.status === 401;
       this.signInReason = reason;
+      this.obstacle = inWords(error);
       this.phase = answered ? 'signed-out' : 'unreachable';
     }
   }
@@ -136,6 +140,8 @@ class ConsoleState {
     Object.values(this.#refreshers).forEach((refresher) => refresher.start());
     window.clearInterval(this.#pollTimer);
     this.#pollTimer = window.setInterval(() => this.refreshAll(), POLL_MS);
+    // Anew, should somebody else have signed in by a link in the same tab.
+    this.connection.stop();
     this.connection.start();
   }
 

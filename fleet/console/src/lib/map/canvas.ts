@@ -6,7 +6,7 @@ import type { FeatureCollection } from 'geojson';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import { nameOf, t } from '../i18n.svelte';
 import type { Region } from '../types';
-import { grid, outside, sites, ways, zones } from './features';
+import { grid, outside, sites, ways, widened, zones } from './features';
 import { emptyStyle, FONT, type SourceName } from './style';
 import { addSymbols } from './symbols';
 
@@ -28,8 +28,8 @@ export class RegionCanvas {
 
   /** Throws when the device has no WebGL 2. */
   constructor(container: HTMLElement, region: Region, onVehicle: (vehicleId: string | null) => void) {
-    this.#region = region;
-    const { south, west, north, east } = region.bounds;
+    this.#region = widened(region);
+    const { south, west, north, east } = this.#region.bounds;
     const [dLat, dLon] = [(north - south) * MARGIN, (east - west) * MARGIN];
     this.#map = new MapLibreMap({
       container,

@@ -5,6 +5,7 @@ import { nameOf } from '../i18n.svelte';
 import type { Trails } from '../trails';
 import type { Mission, MissionState, PlanRun, Region, Vehicle, VehicleLive } from '../types';
 import { heightAboveHome, hearing, toneOf } from '../vehicle';
+import { drawnOnce } from './paths';
 import { vehicleIcon } from './symbols';
 
 type Properties = Record<string, string | number | boolean | null>;
@@ -16,6 +17,14 @@ export const collection = (features: Feature[] = []): FeatureCollection => ({
 });
 
 const METRES_PER_DEGREE = 111_320;
+
+/** The region with room around its outermost points for their symbols and names. */
+export function widened(region: Region): Region {
+  const { south, west, north, east } = region.bounds;
+  const room = (low: number, high: number): number => Math.max((high - low) * 0.06, 200 / METRES_PER_DEGREE);
+  const [lat, lon] = [room(south, north), room(west, east)];
+  return { ...region, bounds: { south: south - lat, west: west - lon, north: north + lat, east: east + lon } };
+}
 
 /** What lies outside of the region, as one polygon with the region as its hole. */
 export function outside({ bounds: { south, west, north, east } }: Region): FeatureCollection {
@@ -63,26 +72,6 @@ export function sites(region: Region): FeatureCollection {
       ),
     ),
   );
-}
-
-/** The path with ways that are travelled twice drawn once: dashes laid over dashes look like a solid line. */
-function drawnOnce(path: Position[]): Position[][] {
-  const drawn = new Set<string>();
-  const lines: Position[][] = [];
-  let line: Position[] = [];
-  for (const [i, to] of path.entries()) {
-    const from = path[i - 1];
-    if (!from || (from[0] === to[0] && from[1] === to[1])) continue;
-    const way = [from.join(), to.join()].sort().join('/');
-    if (drawn.has(way)) {
-      line = [];
-      continue;
-    }
-    drawn.add(way);
-    if (line.length === 0) lines.push((line = [from]));
-    line.push(to);
-  }
-  return lines;
 }
 
 const CURRENT: ReadonlySet<MissionState> = new Set(['starting', 'underway', 'held', 'returning']);

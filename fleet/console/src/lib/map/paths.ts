@@ -1,0 +1,53 @@
+/** Paths as they are drawn: a way that is travelled out and back is drawn once. */
+
+import type { Position } from 'geojson';
+
+const METRES_PER_DEGREE = 111_320;
+/** The way back need not have the points of the way out, nor lie on it to the centimetre. */
+const BESIDE_M = 15;
+/** Cosine of the angle from which on two directions are opposite. */
+const OPPOSITE = -0.95;
+
+interface Stretch {
+  x: number;
+  y: number;
+  dx: number;
+  dy: number;
+  length: number;
+}
+
+function stretch(from: Position, to: Position): Stretch {
+  const [lon0 = 0, lat0 = 0, lon1 = 0, lat1 = 0] = [from[0], from[1], to[0], to[1]];
+  const perLon = METRES_PER_DEGREE * Math.cos((lat0 * Math.PI) / 180);
+  const [dx, dy] = [(lon1 - lon0) * perLon, (lat1 - lat0) * METRES_PER_DEGREE];
+  return { x: lon0 * perLon, y: lat0 * METRES_PER_DEGREE, dx, dy, length: Math.hypot(dx, dy) };
+}
+
+/** Whether `a` runs back beside `b`: opposite, and with its middle close to it. */
+function goesBack(a: Stretch, b: Stretch): boolean {
+  if ((a.dx * b.dx + a.dy * b.dy) / (a.length * b.length) > OPPOSITE) return false;
+  const [x, y] = [a.x + a.dx / 2 - b.x, a.y + a.dy / 2 - b.y];
+  const along = Math.max(0, Math.min(1, (x * b.dx + y * b.dy) / b.length ** 2));
+  return Math.hypot(x - along * b.dx, y - along * b.dy) < BESIDE_M;
+}
+
+/** The lines that show a path, without its ways back: dashes laid over dashes look like a solid line. */
+export function drawnOnce(path: Position[]): Position[][] {
+  const drawn: Stretch[] = [];
+  const lines: Position[][] = [];
+  let line: Position[] = [];
+  for (const [i, to] of path.entries()) {
+    const from = path[i - 1];
+    if (!from) continue;
+    const way = stretch(from, to);
+    if (way.length < 0.5) continue;
+    if (drawn.some((other) => goesBack(way, other))) {
+      line = [];
+      continue;
+    }
+    drawn.push(way);
+    if (line.length === 0) lines.push((line = [from]));
+    line.push(to);
+  }
+  return lines;
+}
