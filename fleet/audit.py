@@ -37,6 +37,25 @@ async def record(
     )
 
 
+async def record_each(
+    conn: Connection, *, at: datetime, actor: str, action: str, kind: str, subject_ids: list[str]
+) -> None:
+    """Add one entry for each of many things of one kind."""
+    rows = [
+        {
+            "at": at,
+            "actor": actor,
+            "action": action,
+            "subject_kind": kind,
+            "subject_id": subject_id,
+            "detail": Jsonb({}),
+        }
+        for subject_id in subject_ids
+    ]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(_SQL["insert"], rows)
+
+
 async def entries(conn: Connection, *, subject_id: str | None, limit: int = 200) -> list[dict[str, Any]]:
     """Return the newest entries, of one thing or of all."""
     cursor = await conn.execute(_SQL["list_all"], {"subject_id": subject_id, "limit": limit})

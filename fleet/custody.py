@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,6 +55,28 @@ async def hand_over(
         },
     )
     return await cursor.fetchone() is not None
+
+
+async def hand_in(conn: Connection, sites: Mapping[str, str], *, at: datetime, moved_by: str) -> None:
+    """Record that the parcels of new orders (order id to site) lie on the shelves of their pickup sites."""
+    rows = [
+        {
+            "order_id": order_id,
+            "at": at,
+            "holder_kind": "shelf",
+            "holder_id": site_id,
+            "moved_by": moved_by,
+            "mission_id": None,
+            "lat": None,
+            "lon": None,
+            "alt_amsl_m": None,
+            "evidence": "person",
+            "detail": "handed in with the order",
+        }
+        for order_id, site_id in sites.items()
+    ]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(_SQL["insert"], rows)
 
 
 async def chain(conn: Connection, order_id: str) -> list[dict[str, Any]]:

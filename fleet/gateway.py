@@ -44,7 +44,7 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database.open(runtime.dsn, max_size=8))
         writer = await stack.enter_async_context(
-            SampleWriter(runtime.dsn, spool_dir=runtime.home / "spool" / runtime.name, name=runtime.name, clock=clock)
+            SampleWriter(runtime.dsn, spool_dir=runtime.home / "spool", name=runtime.name, clock=clock)
         )
         bus = await stack.enter_async_context(connect(runtime))
         gateway = Gateway(runtime, clock, database=database, writer=writer, bus=bus)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from fleet import audit, custody
 from fleet.db.database import Connection
 from fleet.errors import Conflict, NotFound
@@ -17,14 +19,15 @@ _SQL = statements("fleet.db.sql", "orders.sql")
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "received": frozenset({"planned", "failed", "cancelled"}),
-    "planned": frozenset({"loaded", "received", "cancelled"}),
+    "planned": frozenset({"loaded", "received"}),
     "loaded": frozenset({"underway", "received"}),
     "underway": frozenset({"delivered", "received"}),
     "delivered": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
-"""Which state may follow which. A parcel that came back makes its order ``received`` again."""
+"""Which state may follow which. A parcel that came back makes its order ``received`` again; an order that a
+mission holds is let go by the mission, and only then fails or is cancelled."""
 
 CLOSED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
@@ -53,37 +56,59 @@ async def receive(
     The same reference with the same content is the same order, sent twice. Raises ``Conflict`` when the
     content differs. The parcel is on the shelf of the pickup site from here on.
     """
-    values = asdict(order) | {"order_id": new_id("o"), "region_id": region_id, "at": at}
-    row = await (await conn.execute(_SQL["insert"], values)).fetchone()
+    new, _ = await receive_all(conn, [order], region_id=region_id, at=at, actor=actor)
+    values = {"region_id": region_id, "refs": [order.external_ref]}
+    row = await (await conn.execute(_SQL["by_refs"], values)).fetchone()
     if row is None:
-        cursor = await conn.execute(_SQL["by_ref"], {"region_id": region_id, "external_ref": order.external_ref})
-        known = await cursor.fetchone()
-        if known is None or any(known[name] != value for name, value in asdict(order).items()):
-            raise Conflict(f"order {order.external_ref!r} exists already with other content")
-        return known, False
-    await _log(conn, row["order_id"], None, "received", at=at, cause=f"received by {actor}")
-    await custody.hand_over(
-        conn,
-        row["order_id"],
-        to=custody.Holder("shelf", order.pickup_site),
-        at=at,
-        moved_by=actor,
-        evidence="person",
-        detail="handed in with the order",
-    )
-    await audit.record(conn, at=at, actor=actor, action="order.receive", subject=("order", row["order_id"]))
-    return row, True
+        raise NotFound(f"order {order.external_ref!r} was not recorded; try again")
+    return await get_shown(conn, row["order_id"]), new == 1
 
 
 async def receive_all(
     conn: Connection, orders: Iterable[NewOrder], *, region_id: str, at: datetime, actor: str
 ) -> tuple[int, int]:
-    """Take a file in, whole or not at all; return how many were new and how many known."""
-    new = known = 0
+    """Take many orders in, all or none; return how many were new and how many known.
+
+    Raises ``Conflict`` like ``receive``, naming every reference that is known with other content or is among
+    ``orders`` twice.
+    """
+    by_ref: dict[str, NewOrder] = {}
+    clashes = []
     for order in orders:
-        _, is_new = await receive(conn, order, region_id=region_id, at=at, actor=actor)
-        new, known = new + is_new, known + (not is_new)
-    return new, known
+        if by_ref.setdefault(order.external_ref, order) != order:
+            clashes.append(order.external_ref)
+    rows = [asdict(order) | {"order_id": new_id("o")} for order in by_ref.values()]
+    cursor = await conn.execute(_SQL["insert_all"], {"region_id": region_id, "at": at, "rows": Jsonb(rows)})
+    taken = {row["external_ref"]: row["order_id"] for row in await cursor.fetchall()}
+    cursor = await conn.execute(
+        _SQL["by_refs"], {"region_id": region_id, "refs": [ref for ref in by_ref if ref not in taken]}
+    )
+    for known in await cursor.fetchall():
+        wanted = asdict(by_ref[known["external_ref"]])
+        if any(known[name] != value for name, value in wanted.items()):
+            clashes.append(known["external_ref"])
+    if clashes:
+        more = f" and {len(clashes) - 10} more" if len(clashes) > 10 else ""
+        shown = ", ".join(repr(ref) for ref in clashes[:10])
+        raise Conflict(f"order {shown}{more} exists already with other content")
+    await _record_received(conn, {order_id: by_ref[ref] for ref, order_id in taken.items()}, at=at, actor=actor)
+    return len(taken), len(by_ref) - len(taken)
+
+
+async def _record_received(conn: Connection, taken: Mapping[str, NewOrder], *, at: datetime, actor: str) -> None:
+    """Begin the history and the custody of new orders, in as many round trips for one as for ten thousand."""
+    if not taken:
+        return
+    events = [
+        {"order_id": order_id, "at": at, "from_state": None, "to_state": "received", "cause": f"received by {actor}"}
+        for order_id in taken
+    ]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(_SQL["insert_event"], events)
+    await custody.hand_in(
+        conn, {order_id: order.pickup_site for order_id, order in taken.items()}, at=at, moved_by=actor
+    )
+    await audit.record_each(conn, at=at, actor=actor, action="order.receive", kind="order", subject_ids=list(taken))
 
 
 async def get(conn: Connection, order_id: str) -> dict[str, Any]:
@@ -94,10 +119,18 @@ async def get(conn: Connection, order_id: str) -> dict[str, Any]:
     return row
 
 
+async def get_shown(conn: Connection, order_id: str) -> dict[str, Any]:
+    """Return one order with the open mission that carries it and its expected arrival; raises ``NotFound``."""
+    row = await (await conn.execute(_SQL["get_shown"], {"order_id": order_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no order {order_id!r}")
+    return row
+
+
 async def listing(
     conn: Connection, *, region_id: str, state: str | None = None, limit: int = 2000
 ) -> list[dict[str, Any]]:
-    """Return orders with the open mission that carries each, oldest first."""
+    """Return the newest orders with the open mission that carries each and its arrival, oldest first."""
     cursor = await conn.execute(_SQL["list_all"], {"region_id": region_id, "state": state, "limit": limit})
     return await cursor.fetchall()
 
@@ -143,9 +176,6 @@ async def fail_overdue(conn: Connection, *, region_id: str, at: datetime) -> int
 
 async def cancel(conn: Connection, order_id: str, *, at: datetime, actor: str) -> None:
     """Cancel an order that waits; raises ``Conflict`` when a mission holds it already."""
-    row = await get(conn, order_id)
-    if row["state"] != "received":
-        raise Conflict(f"order {row['external_ref']} is {row['state']}; only a waiting order can be cancelled")
     await move(conn, order_id, "cancelled", at=at, cause=f"cancelled by {actor}", reason="cancelled")
     await audit.record(conn, at=at, actor=actor, action="order.cancel", subject=("order", order_id))
 

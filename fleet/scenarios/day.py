@@ -32,6 +32,7 @@ STAFF = {
     "pilot": ("操縦者 / Pilot", "pilot"),
     "demo": ("見学の操縦者 / Visiting pilot", "pilot"),
     "admin": ("管理者 / Administrator", "administrator"),
+    "viewer": ("見学者 / Viewer", "viewer"),
 }
 
 

@@ -63,7 +63,6 @@ class Autopilot:
             raise NotSupported(
                 f"{name}: a process speaks to at most {MAX_AUTOPILOTS} MAVLink vehicles; start another gateway"
             )
-        Autopilot._count += 1
         self._name = name
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -80,6 +79,7 @@ class Autopilot:
         self._mavsdk.subscribe_raw_bytes_to_be_sent(self._out)
         self._mavsdk.add_any_connection("raw://")
         self._search = self._mavsdk.first_autopilot_async(-1.0, self._on_system)
+        Autopilot._count += 1
 
     @property
     def found(self) -> bool:

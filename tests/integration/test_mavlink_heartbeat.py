@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -52,15 +53,25 @@ class Listener:
         return sum(at >= since for at, _ in self.arrivals)
 
 
+class Voice(Peer):
+    """The kit's peer, kept for what it would say."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 9))
+        self.said: list[bytes] = []
+        self._report()
+        self._sock.close()
+
+    def say(self, message: Any) -> None:
+        self.said.append(message.pack(self._mav))
+
+
 @contextmanager
 def listening(port: int) -> Iterator[Listener]:
     """Run a listener that speaks like the kit's peer to a port."""
     listener = Listener()
     listener.send_to = ("127.0.0.1", port)
-    voice = Peer(listener.send_to)
-    voice.say = lambda message: listener.frames.append(message.pack(voice._mav))  # type: ignore[method-assign]
-    voice._report()
-    voice._sock.close()
+    listener.frames = Voice().said
     thread = Thread(target=listener.run, daemon=True)
     thread.start()
     try:

@@ -1,7 +1,8 @@
 -- name: insert
 INSERT INTO command (command_id, idempotency_key, vehicle_id, mission_id, kind, issuer, issued_at, state, expires_at)
-VALUES (%(command_id)s, %(idempotency_key)s, %(vehicle_id)s, %(mission_id)s, %(kind)s, %(issuer)s, %(issued_at)s,
-    %(state)s, %(expires_at)s)
+VALUES (%(command_id)s, %(idempotency_key)s, %(vehicle_id)s, (SELECT mission_id FROM mission
+        WHERE vehicle_id = %(vehicle_id)s AND state IN ('starting', 'underway', 'held', 'returning')),
+    %(kind)s, %(issuer)s, %(issued_at)s, %(state)s, %(expires_at)s)
 ON CONFLICT (issuer, idempotency_key) DO NOTHING
 RETURNING *
 
@@ -10,6 +11,11 @@ SELECT * FROM command WHERE issuer = %(issuer)s AND idempotency_key = %(idempote
 
 -- name: get
 SELECT * FROM command WHERE command_id = %(command_id)s
+
+-- name: withdraw_others
+UPDATE command SET state = 'expired', finished_at = %(issued_at)s,
+    outcome = 'withdrawn: ' || %(issuer)s || ' gave a hold after it'
+WHERE vehicle_id = %(vehicle_id)s AND state IN ('proposed', 'pending') AND kind <> 'hold'
 
 -- name: confirm
 UPDATE command SET state = 'pending', expires_at = %(expires_at)s
@@ -25,6 +31,7 @@ RETURNING command_id
 UPDATE command SET state = 'sent', sent_at = %(at)s, lease_epoch = %(epoch)s
 WHERE command_id = (SELECT command_id FROM command
     WHERE vehicle_id = %(vehicle_id)s AND state = 'pending' AND expires_at > %(at)s
+        AND (kind = 'hold' OR NOT %(only_holds)s)
     ORDER BY (kind <> 'hold'), issued_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *
 

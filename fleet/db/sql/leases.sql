@@ -11,7 +11,7 @@ RETURNING vehicle_id, epoch
 
 -- name: renew
 UPDATE lease SET expires_wall = clock_timestamp() + make_interval(secs => %(ttl_s)s)
-WHERE holder = %(holder)s RETURNING vehicle_id, epoch
+WHERE holder = %(holder)s AND vehicle_id = ANY(%(vehicle_ids)s) RETURNING vehicle_id, epoch
 
 -- name: release
 UPDATE lease SET expires_wall = clock_timestamp() WHERE holder = %(holder)s

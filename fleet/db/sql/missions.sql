@@ -34,6 +34,13 @@ WHERE vehicle_id = %(vehicle_id)s AND planned_depart < %(planned_depart)s
     AND state NOT IN ('completed', 'aborted', 'failed', 'cancelled')
 LIMIT 1
 
+-- name: parcels_aboard
+-- What an ended mission has left in a vehicle.
+SELECT m.mission_id, m.state, count(*) AS parcels FROM mission m JOIN mission_order mo USING (mission_id)
+WHERE m.vehicle_id = %(vehicle_id)s AND mo.open AND m.state IN ('completed', 'aborted', 'failed', 'cancelled')
+GROUP BY m.mission_id, m.state
+LIMIT 1
+
 -- name: busy_until
 SELECT vehicle_id, max(planned_arrive) AS planned_arrive FROM mission
 WHERE region_id = %(region_id)s AND state NOT IN ('completed', 'aborted', 'failed', 'cancelled')

@@ -18,8 +18,9 @@ SELECT run_id, region_id, state, requested_by, requested_at, seconds, seed, prob
 FROM planning_run WHERE region_id = %(region_id)s ORDER BY requested_at DESC LIMIT %(limit)s
 
 -- name: claim
+-- A claim lasts for as long as the solve may take, and a while longer.
 UPDATE planning_run SET state = 'running', claimed_by = %(holder)s, attempts = attempts + 1,
-    claim_expires_wall = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+    claim_expires_wall = clock_timestamp() + make_interval(secs => seconds + %(ttl_s)s)
 WHERE run_id = (SELECT run_id FROM planning_run
     WHERE state = 'queued' OR (state = 'running' AND (claim_expires_wall < clock_timestamp()
         OR split_part(claimed_by, '/', 1) = split_part(%(holder)s, '/', 1)))
@@ -34,6 +35,15 @@ UPDATE planning_run SET state = %(state)s, plan = %(plan)s, violations = %(viola
     finished_at = %(at)s
 WHERE run_id = %(run_id)s AND state = 'running' AND claimed_by = %(holder)s
 RETURNING run_id
+
+-- name: proposed
+SELECT * FROM planning_run WHERE state = 'proposed' FOR UPDATE SKIP LOCKED
+
+-- name: withdraw
+UPDATE planning_run SET state = 'failed', error = %(error)s WHERE run_id = %(run_id)s
+
+-- name: order_windows
+SELECT order_id, external_ref, state, latest FROM delivery_order WHERE order_id = ANY(%(order_ids)s)
 
 -- name: decide
 UPDATE planning_run SET state = %(state)s, decided_by = %(actor)s, decided_at = %(at)s WHERE run_id = %(run_id)s

@@ -7,6 +7,9 @@ RETURNING region_id
 -- name: get
 SELECT * FROM region WHERE region_id = %(region_id)s
 
+-- name: hash
+SELECT bundle_hash FROM region WHERE region_id = %(region_id)s
+
 -- name: list_all
 SELECT region_id, name_ja, name_en, bundle_hash, imported_at FROM region ORDER BY imported_at, region_id
 

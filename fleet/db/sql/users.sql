@@ -31,5 +31,8 @@ DELETE FROM session WHERE token_hash = %(token_hash)s
 -- name: delete_expired
 DELETE FROM session WHERE expires_wall <= clock_timestamp()
 
+-- name: delete_expired_links
+DELETE FROM sign_in_link WHERE expires_wall <= clock_timestamp()
+
 -- name: set_password
 UPDATE app_user SET password_hash = %(password_hash)s WHERE user_id = %(user_id)s RETURNING user_id

@@ -16,11 +16,15 @@ interface Stretch {
   length: number;
 }
 
-function stretch(from: Position, to: Position): Stretch {
-  const [lon0 = 0, lat0 = 0, lon1 = 0, lat1 = 0] = [from[0], from[1], to[0], to[1]];
+/** Metres east and north of the path's first point, on a plane: paths are short. */
+function metresFrom([lon0 = 0, lat0 = 0]: Position): (point: Position) => [number, number] {
   const perLon = METRES_PER_DEGREE * Math.cos((lat0 * Math.PI) / 180);
-  const [dx, dy] = [(lon1 - lon0) * perLon, (lat1 - lat0) * METRES_PER_DEGREE];
-  return { x: lon0 * perLon, y: lat0 * METRES_PER_DEGREE, dx, dy, length: Math.hypot(dx, dy) };
+  return ([lon = 0, lat = 0]) => [(lon - lon0) * perLon, (lat - lat0) * METRES_PER_DEGREE];
+}
+
+function stretch([x, y]: [number, number], [toX, toY]: [number, number]): Stretch {
+  const [dx, dy] = [toX - x, toY - y];
+  return { x, y, dx, dy, length: Math.hypot(dx, dy) };
 }
 
 /** Whether `a` runs back beside `b`: opposite, and with its middle close to it. */
@@ -33,13 +37,14 @@ function goesBack(a: Stretch, b: Stretch): boolean {
 
 /** The lines that show a path, without its ways back: dashes laid over dashes look like a solid line. */
 export function drawnOnce(path: Position[]): Position[][] {
+  const metres = metresFrom(path[0] ?? []);
   const drawn: Stretch[] = [];
   const lines: Position[][] = [];
   let line: Position[] = [];
   for (const [i, to] of path.entries()) {
     const from = path[i - 1];
     if (!from) continue;
-    const way = stretch(from, to);
+    const way = stretch(metres(from), metres(to));
     if (way.length < 0.5) continue;
     if (drawn.some((other) => goesBack(way, other))) {
       line = [];
