@@ -10,6 +10,8 @@ import structlog
 
 _LOG = structlog.get_logger()
 RETRY_S = 0.5
+ANSWER_S = 10.0
+"""Wall seconds in which the database answers, or the connection is taken for dead."""
 
 
 async def listen(dsn: str, on_change: Callable[[str], None]) -> None:
@@ -20,13 +22,13 @@ async def listen(dsn: str, on_change: Callable[[str], None]) -> None:
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5) as conn:
-                await conn.execute("LISTEN todoke_changed")
+                await asyncio.wait_for(conn.execute("LISTEN todoke_changed"), ANSWER_S)
                 on_change("*")
-                # The time-out makes a silently dead connection show.
+                # A connection that has died silently shows when it is asked something.
                 while True:
                     async for notification in conn.notifies(timeout=15.0):
                         on_change(notification.payload)
-                    await conn.execute("SELECT 1")
+                    await asyncio.wait_for(conn.execute("SELECT 1"), ANSWER_S)
         except (psycopg.Error, OSError) as error:
             _LOG.warning("database is away; listening again", error=str(error).strip())
             await asyncio.sleep(RETRY_S)

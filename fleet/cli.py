@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from rich.table import Table
 from fleet.cli_demo import demo
 from fleet.cli_records import orders_app, region_app, report_command, user_app, vehicle_app
 from fleet.config import load
+from fleet.dispatch import DATABASE_ERRORS
 from fleet.errors import FleetError
 from fleet.places import holder_of
 from fleet.runtime import load_runtime
@@ -117,10 +119,15 @@ def _runs(pid: int) -> bool:
 
 def main() -> None:
     """Run the command; errors that the user can mend are one line, with exit status 2."""
+    # The pool's own words while a database is away; what the user can do is said below.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     try:
         app()
     except (FleetError, RoutingError) as error:
         print(f"todoke: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except DATABASE_ERRORS as error:
+        print(f"todoke: the database of the service does not answer: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 

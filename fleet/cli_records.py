@@ -14,7 +14,8 @@ from rich.console import Console
 from fleet import order_files, orders, regions, report, users, vehicles
 from fleet.config import load
 from fleet.db.database import Connection, Database
-from fleet.errors import BadRequest, NotFound
+from fleet.errors import BadRequest, NotFound, StartFailed
+from fleet.places import holder_of
 from fleet.runtime import Runtime, load_runtime
 from routing.region.sample import sample_region
 
@@ -32,7 +33,10 @@ _out = Console(highlight=False)
 
 def _with_service(home: Path | None, work: Callable[[Connection, Runtime], Awaitable[_T]]) -> _T:
     """Run ``work`` in one transaction on the database of the running service."""
-    runtime = load_runtime(load({"home": home}).home, "cli")
+    folder = load({"home": home}).home
+    if holder_of(folder / "run" / "supervisor.lock") is None:
+        raise StartFailed(f"no service runs in {folder}: start one with 'todoke serve'")
+    runtime = load_runtime(folder, "cli")
 
     async def run() -> _T:
         async with Database.open(runtime.dsn, max_size=1) as database, database.transaction() as conn:

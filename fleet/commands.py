@@ -39,13 +39,13 @@ async def issue(
 ) -> dict[str, Any]:
     """Record a command; the same key of the same issuer is the same command.
 
-    Hold is pending at once; anything that makes a vehicle go is proposed and waits for ``confirm``.
-    ``speed`` is the clock's, since time to live is wall time and ``expires_at`` domain time.
+    Hold is pending at once, and withdraws what was not sent yet: whoever says stop means it for all that was
+    said before. Anything that makes a vehicle go is proposed and waits for ``confirm``. ``speed`` is the clock's, since time to live is wall time and ``expires_at`` domain time.
     """
     if kind not in KINDS:
         raise BadRequest(f"kind: {kind!r} is not a command; known: {', '.join(KINDS)}")
-    if not 1 <= len(key) <= 128:
-        raise BadRequest("idempotency_key: 1 to 128 characters are needed")
+    if not 1 <= len(key) <= 128 or not key.isprintable():
+        raise BadRequest("idempotency_key: 1 to 128 printable characters are needed")
     vehicle = await vehicles.get(conn, vehicle_id)
     if vehicle["retired_at"] is not None:
         raise Conflict(f"vehicle {vehicle_id!r} is retired and is not commanded")
@@ -55,7 +55,6 @@ async def issue(
         "command_id": new_id("c"),
         "idempotency_key": key,
         "vehicle_id": vehicle_id,
-        "mission_id": None,
         "kind": kind,
         "issuer": issuer,
         "issued_at": at,
@@ -68,6 +67,8 @@ async def issue(
         if known is None or (known["vehicle_id"], known["kind"]) != (vehicle_id, kind):
             raise Conflict(f"idempotency_key: {key!r} was used for another command")
         return known
+    if kind == "hold":
+        await conn.execute(_SQL["withdraw_others"], values)
     await audit.record(
         conn, at=at, actor=issuer, action=f"command.{kind}", subject=("vehicle", vehicle_id),
         detail={"command_id": row["command_id"], "state": row["state"]},
@@ -89,7 +90,10 @@ async def confirm(conn: Connection, command_id: str, *, actor: str, at: datetime
     }
     row = await (await conn.execute(_SQL["confirm"], values)).fetchone()
     if row is None:
-        raise Conflict(f"command {command_id} has expired; nothing was sent. Give it again")
+        why = known["outcome"] or "it was not confirmed in time"
+        raise Conflict(f"command {command_id} has expired and nothing was sent ({why}). Give it again")
+    if (await vehicles.get(conn, row["vehicle_id"]))["retired_at"] is not None:
+        raise Conflict(f"vehicle {row['vehicle_id']!r} is retired and is not commanded")
     await audit.record(
         conn, at=at, actor=actor, action="command.confirm", subject=("vehicle", row["vehicle_id"]),
         detail={"command_id": command_id},
@@ -116,9 +120,12 @@ async def expire(conn: Connection, *, at: datetime) -> int:
     return (await conn.execute(_SQL["expire"], {"at": at})).rowcount
 
 
-async def claim(conn: Connection, *, vehicle_id: str, epoch: int, at: datetime) -> dict[str, Any] | None:
+async def claim(
+    conn: Connection, *, vehicle_id: str, epoch: int, at: datetime, only_holds: bool = False
+) -> dict[str, Any] | None:
     """Take the next pending command of a vehicle, hold first; it is marked sent before it is sent."""
-    cursor = await conn.execute(_SQL["claim"], {"vehicle_id": vehicle_id, "epoch": epoch, "at": at})
+    values = {"vehicle_id": vehicle_id, "epoch": epoch, "at": at, "only_holds": only_holds}
+    cursor = await conn.execute(_SQL["claim"], values)
     return await cursor.fetchone()
 
 

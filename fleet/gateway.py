@@ -103,8 +103,7 @@ class Gateway:
             await asyncio.sleep(LEASE_INTERVAL_S)
 
     async def _lease_round(self, group: asyncio.TaskGroup) -> None:
-        async with self._database.transaction() as conn:
-            lost = await leases.renew(conn, self._leases, holder=self._holder)
+        lost = await leases.renew(self._database, self._leases, holder=self._holder)
         for vehicle_id in lost | {v for v, task in self._tasks.items() if task.done()}:
             await self._give_up(vehicle_id)
         room = MAX_VEHICLES - len(self._leases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from fleet.db.database import Connection
+from fleet.db.database import Connection, Database
 from fleet.errors import Conflict
 from telemetry.sqlfile import statements
 
@@ -13,6 +13,10 @@ _SQL = statements("fleet.db.sql", "leases.sql")
 
 LEASE_TTL_S = 5.0
 """Half of the usual lost-link time of 10 s: another gateway can take over before a vehicle gives up."""
+
+
+class LeaseLost(Conflict):
+    """Another gateway speaks to the vehicle now; leave it alone."""
 
 
 def _boottime_s() -> float:
@@ -46,11 +50,17 @@ async def acquire(conn: Connection, vehicle_ids: list[str], *, holder: str) -> l
     return [Lease(row["vehicle_id"], holder, row["epoch"], asked_s + LEASE_TTL_S) for row in await cursor.fetchall()]
 
 
-async def renew(conn: Connection, leases: dict[str, Lease], *, holder: str) -> set[str]:
-    """Extend what ``holder`` still holds; return the vehicles whose lease another holder has taken."""
+async def renew(database: Database, leases: dict[str, Lease], *, holder: str) -> set[str]:
+    """Extend those of ``leases`` that ``holder`` still holds; return the vehicles that another holder has taken.
+
+    A deadline moves only when the new one is committed: a database that loses the renewal may give the lease
+    away at the old one. What is not among ``leases`` runs out.
+    """
     asked_s = _boottime_s()
-    cursor = await conn.execute(_SQL["renew"], {"holder": holder, "ttl_s": LEASE_TTL_S})
-    renewed = {row["vehicle_id"]: row["epoch"] for row in await cursor.fetchall()}
+    values = {"holder": holder, "ttl_s": LEASE_TTL_S, "vehicle_ids": sorted(leases)}
+    async with database.transaction() as conn:
+        rows = await (await conn.execute(_SQL["renew"], values)).fetchall()
+    renewed = {row["vehicle_id"]: row["epoch"] for row in rows}
     lost = set()
     for vehicle_id, lease in leases.items():
         if renewed.get(vehicle_id) == lease.epoch:
@@ -73,7 +83,7 @@ async def release_all(conn: Connection, *, holder: str) -> None:
 
 
 async def fence(conn: Connection, lease: Lease) -> None:
-    """Raise ``Conflict`` unless the lease is still ours in the database, to the end of this transaction."""
+    """Raise ``LeaseLost`` unless the lease is still ours in the database, to the end of this transaction."""
     values = {"vehicle_id": lease.vehicle_id, "holder": lease.holder, "epoch": lease.epoch}
     if await (await conn.execute(_SQL["fence"], values)).fetchone() is None:
-        raise Conflict(f"the lease on {lease.vehicle_id} (epoch {lease.epoch}) has gone to another gateway")
+        raise LeaseLost(f"the lease on {lease.vehicle_id} (epoch {lease.epoch}) has gone to another gateway")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,10 @@ from hardware.link import VehicleState
 TOPIC_PREFIX = "todoke/live/"
 INTERVAL_S = 0.2
 """Wall seconds between two snapshots of a gateway."""
+SILENT_S = 3.0
+"""Wall seconds after which a vehicle of which no gateway speaks is shown as not connected."""
+MAX_VEHICLES = 5000
+"""Vehicles that a view keeps; at the bound new ones are not taken up: no fleet of one process is as large."""
 
 
 def vehicle_snapshot(
@@ -50,11 +55,25 @@ def encode_snapshot(gateway: str, t: datetime, vehicles: list[dict[str, Any]]) -
 
 
 class LiveView:
-    """The newest state of every vehicle, merged from the snapshots of all gateways."""
+    """The newest state of every vehicle, merged from the snapshots of all gateways.
+
+    Who is blind must not look alive: a vehicle of which nothing has come for ``SILENT_S`` is not connected.
+    """
 
     def __init__(self) -> None:
         self._vehicles: dict[str, dict[str, Any]] = {}
-        self.revision = 0
+        self._heard_s: dict[str, float] = {}
+        self._silent: set[str] = set()
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change of what ``vehicles`` returns."""
+        silent = {v for v, heard_s in self._heard_s.items() if time.monotonic() - heard_s > SILENT_S}
+        if silent != self._silent:
+            self._silent = silent
+            self._revision += 1
+        return self._revision
 
     def take(self, payload: bytes) -> None:
         """Merge one message from the bus; raises ``ValueError`` when it is malformed (nothing is changed)."""
@@ -64,14 +83,24 @@ class LiveView:
             isinstance(v, dict) and isinstance(v.get("vehicle_id"), str) for v in vehicles
         ):
             raise ValueError("a live snapshot without a list of vehicles")
+        now_s = time.monotonic()
         for vehicle in vehicles:
-            self._vehicles[vehicle["vehicle_id"]] = vehicle
-        self.revision += 1
+            vehicle_id = vehicle["vehicle_id"]
+            if vehicle_id in self._vehicles or len(self._vehicles) < MAX_VEHICLES:
+                self._vehicles[vehicle_id] = vehicle
+                self._heard_s[vehicle_id] = now_s
+        self._revision += 1
 
     def vehicles(self) -> list[dict[str, Any]]:
         """Return the newest state of all vehicles, by id."""
-        return [self._vehicles[vehicle_id] for vehicle_id in sorted(self._vehicles)]
+        return [self._shown(vehicle_id) for vehicle_id in sorted(self._vehicles)]
 
     def get(self, vehicle_id: str) -> dict[str, Any] | None:
         """Return one vehicle's newest state, if it was ever seen."""
-        return self._vehicles.get(vehicle_id)
+        return self._shown(vehicle_id) if vehicle_id in self._vehicles else None
+
+    def _shown(self, vehicle_id: str) -> dict[str, Any]:
+        vehicle = self._vehicles[vehicle_id]
+        if time.monotonic() - self._heard_s[vehicle_id] > SILENT_S:
+            return {**vehicle, "connected": False, "ready": False}
+        return vehicle

@@ -24,9 +24,9 @@ _SQL = statements("fleet.db.sql", "missions.sql")
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "planned": frozenset({"loaded", "cancelled"}),
-    "loaded": frozenset({"accepted", "cancelled", "failed"}),
-    "accepted": frozenset({"starting", "loaded", "cancelled"}),
-    "starting": frozenset({"underway", "loaded", "failed", "returning", "held"}),
+    "loaded": frozenset({"accepted", "cancelled"}),
+    "accepted": frozenset({"starting", "cancelled"}),
+    "starting": frozenset({"underway", "loaded", "failed"}),
     "underway": frozenset({"held", "returning", "completed", "aborted", "failed"}),
     "held": frozenset({"underway", "returning", "completed", "aborted", "failed"}),
     "returning": frozenset({"held", "underway", "completed", "aborted", "failed"}),
@@ -35,8 +35,9 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
-"""Which state may follow which. ``accepted`` goes back to ``loaded`` when a start is refused: going is
-deliberate, so a pilot accepts each attempt."""
+"""Which state may follow which. ``starting`` goes back to ``loaded`` when a start is refused: going is
+deliberate, so a pilot accepts each attempt. Out of ``starting`` into the air it goes through ``underway`` alone
+(``begin``), which takes the orders along."""
 
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 MOVING = frozenset({"starting", "underway", "held", "returning"})
@@ -50,6 +51,8 @@ async def create_from_plan(
     created = []
     for route in plan.routes:
         vehicle = await vehicles.get(conn, route.vehicle_id)
+        if vehicle["retired_at"] is not None:
+            raise Conflict(f"vehicle {route.vehicle_id!r} has been retired since the plan was made; ask for a new one")
         for ordinal, trip in enumerate(route.trips):
             mission_id = new_id("m")
             mission = compile_mission(mission_id, trip, load_profile(vehicle["type_id"]), region)
@@ -71,8 +74,8 @@ async def create_from_plan(
             for step_index, step in enumerate(mission.steps):
                 for order_id in step.order_ids if step.kind is StepKind.RELEASE else ():
                     values = {"mission_id": mission_id, "order_id": order_id, "step": step_index}
-                    await conn.execute(_SQL["insert_order"], values)
                     await orders.move(conn, order_id, "planned", at=at, cause=f"on mission {mission_id}")
+                    await conn.execute(_SQL["insert_order"], values)
             created.append(mission_id)
     return created
 
@@ -137,9 +140,7 @@ async def move(
 
     Returns the row as it was before.
     """
-    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
-    if row is None:
-        raise NotFound(f"there is no mission {mission_id!r}")
+    row = await _locked(conn, mission_id)
     if to_state not in TRANSITIONS[row["state"]]:
         raise Conflict(f"mission {mission_id} is {row['state']} and cannot become {to_state}")
     values = {"mission_id": mission_id, "to_state": to_state, "at": at, "reason": reason, "actor": actor}
@@ -149,14 +150,12 @@ async def move(
 
 
 async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
-    """Ground crew: the parcels are in the vehicle, the battery is fitted, the pad is clear."""
-    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
-    if row is None:
-        raise NotFound(f"there is no mission {mission_id!r}")
-    values = {"vehicle_id": row["vehicle_id"], "planned_depart": row["planned_depart"]}
-    before = await (await conn.execute(_SQL["unfinished_before"], values)).fetchone()
-    if before is not None:
-        raise Conflict(f"{row['vehicle_id']} is not free: mission {before['mission_id']} is {before['state']}")
+    """Ground crew: the parcels are in the vehicle, the battery is fitted, the pad is clear.
+
+    Raises ``Conflict`` while an earlier mission of the vehicle is not over, or has left parcels in it.
+    """
+    row = await _locked(conn, mission_id)
+    await _check_free(conn, row)
     await move(conn, mission_id, "loaded", at=at, cause=f"loaded by {actor}")
     for item in await carried(conn, mission_id):
         await orders.move(conn, item["order_id"], "loaded", at=at, cause=f"loaded by {actor}")
@@ -171,6 +170,22 @@ async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -
             mission_id=mission_id,
         )
     await audit.record(conn, at=at, actor=actor, action="mission.load", subject=("mission", mission_id))
+
+
+async def _check_free(conn: Connection, row: dict[str, Any]) -> None:
+    vehicle_id = row["vehicle_id"]
+    values = {"vehicle_id": vehicle_id, "planned_depart": row["planned_depart"]}
+    before = await (await conn.execute(_SQL["unfinished_before"], values)).fetchone()
+    if before is not None:
+        raise Conflict(f"{vehicle_id} is not free: mission {before['mission_id']} is {before['state']}")
+    aboard = await (await conn.execute(_SQL["parcels_aboard"], values)).fetchone()
+    if aboard is not None:
+        raise Conflict(
+            f"{vehicle_id} is not empty: {aboard['parcels']} parcels of mission {aboard['mission_id']} "
+            f"({aboard['state']}) are to be unloaded first"
+        )
+    if (await vehicles.get(conn, vehicle_id))["retired_at"] is not None:
+        raise Conflict(f"vehicle {vehicle_id!r} is retired; cancel the mission")
 
 
 async def accept(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
@@ -193,9 +208,7 @@ async def cancel(conn: Connection, mission_id: str, *, at: datetime, actor: str)
 
 async def unload(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> list[str]:
     """Ground crew: what came back undelivered is on the shelf again; its orders go back to planning."""
-    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
-    if row is None:
-        raise NotFound(f"there is no mission {mission_id!r}")
+    row = await _locked(conn, mission_id)
     if row["state"] not in ENDED:
         raise Conflict(f"mission {mission_id} is {row['state']}; its parcels are on their way")
     vehicle = await vehicles.get(conn, row["vehicle_id"])
@@ -220,11 +233,10 @@ async def unload(conn: Connection, mission_id: str, *, at: datetime, actor: str)
 
 async def begin(conn: Connection, mission_id: str, *, at: datetime, cause: str) -> None:
     """The vehicle has begun: the mission and its orders are under way."""
-    row = await move(conn, mission_id, "underway", at=at, cause=cause)
-    if row["state"] == "starting":
-        for item in await carried(conn, mission_id):
-            if item["state"] == "loaded":
-                await orders.move(conn, item["order_id"], "underway", at=at, cause=f"{mission_id} began")
+    await move(conn, mission_id, "underway", at=at, cause=cause)
+    for item in await carried(conn, mission_id):
+        if item["open"] and item["state"] == "loaded":
+            await orders.move(conn, item["order_id"], "underway", at=at, cause=f"{mission_id} began")
 
 
 async def deliver(
@@ -239,7 +251,13 @@ async def deliver(
     detail: str,
     position: Position | None,
 ) -> list[str]:
-    """Record what was released at a step, once however often it is told; return the orders delivered now."""
+    """Record what was released at a step, once however often it is told; return the orders delivered now.
+
+    Raises ``Conflict`` when the mission has ended: what it has left is for the ground crew to unload.
+    """
+    row = await _locked(conn, mission_id)
+    if row["state"] in ENDED:
+        raise Conflict(f"mission {mission_id} is {row['state']}; nothing more is delivered on it")
     delivered = []
     for item in await carried(conn, mission_id):
         if item["step"] != step or not item["open"]:
@@ -281,6 +299,13 @@ async def start_attempts(conn: Connection, mission_id: str) -> int:
 async def _back_to_planning(conn: Connection, mission_id: str, order_id: str, *, at: datetime, cause: str) -> None:
     await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
     await orders.move(conn, order_id, "received", at=at, cause=cause)
+
+
+async def _locked(conn: Connection, mission_id: str) -> dict[str, Any]:
+    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no mission {mission_id!r}")
+    return row
 
 
 async def _log(

@@ -60,7 +60,7 @@ async def receive(
     values = {"region_id": region_id, "refs": [order.external_ref]}
     row = await (await conn.execute(_SQL["by_refs"], values)).fetchone()
     if row is None:
-        raise NotFound(f"order {order.external_ref!r} was not recorded; try again")
+        raise Conflict(f"order {order.external_ref!r} was not recorded; try again")
     return await get_shown(conn, row["order_id"]), new == 1
 
 
@@ -150,9 +150,7 @@ async def move(
     conn: Connection, order_id: str, to_state: str, *, at: datetime, cause: str, reason: str | None = None
 ) -> None:
     """Make a transition with its cause in one transaction; raises ``Conflict`` when it is not allowed."""
-    row = await (await conn.execute(_SQL["lock"], {"order_id": order_id})).fetchone()
-    if row is None:
-        raise NotFound(f"there is no order {order_id!r}")
+    row = await _locked(conn, order_id)
     if to_state not in TRANSITIONS[row["state"]]:
         raise Conflict(f"order {row['external_ref']} is {row['state']} and cannot become {to_state}")
     values = {"order_id": order_id, "to_state": to_state, "reason": reason, "at": at}
@@ -176,8 +174,18 @@ async def fail_overdue(conn: Connection, *, region_id: str, at: datetime) -> int
 
 async def cancel(conn: Connection, order_id: str, *, at: datetime, actor: str) -> None:
     """Cancel an order that waits; raises ``Conflict`` when a mission holds it already."""
+    row = await _locked(conn, order_id)
+    if row["state"] != "received":
+        raise Conflict(f"order {row['external_ref']} is {row['state']}; only a waiting order can be cancelled")
     await move(conn, order_id, "cancelled", at=at, cause=f"cancelled by {actor}", reason="cancelled")
     await audit.record(conn, at=at, actor=actor, action="order.cancel", subject=("order", order_id))
+
+
+async def _locked(conn: Connection, order_id: str) -> dict[str, Any]:
+    row = await (await conn.execute(_SQL["lock"], {"order_id": order_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no order {order_id!r}")
+    return row
 
 
 async def _log(

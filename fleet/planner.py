@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import orjson
 import structlog
 
-from fleet import planning
+from fleet import housekeeping, planning
 from fleet.changes import listen
 from fleet.db.database import Database
 from fleet.dispatch import DATABASE_ERRORS
 from fleet.errors import FleetError
 from fleet.ids import new_id
 from fleet.runtime import Runtime
+from routing.errors import RoutingError
 from routing.formats.json import problem_hash, problem_to_json
 from routing.problem import Problem
 from telemetry.clock import Clock
@@ -27,6 +29,12 @@ GRACE_S = 30.0
 """Wall seconds beyond the time asked after which a solve is killed: start-up, model and validation."""
 MAX_ATTEMPTS = 3
 POLL_S = 2.0
+RETRY_S = 0.5
+WORKER = (sys.executable, "-m", "routing.worker")
+"""The program that solves: a request on its standard input, an answer on its standard output."""
+
+
+_TABLES = {"planning_run", "*"}
 
 
 async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
@@ -36,7 +44,8 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
     async with Database.open(runtime.dsn, max_size=3) as database, asyncio.TaskGroup() as group:
         work = [
             group.create_task(_work(database, clock, holder=holder, wake=wake)),
-            group.create_task(listen(runtime.dsn, lambda table: wake.set())),
+            group.create_task(housekeeping.run(database, clock)),
+            group.create_task(listen(runtime.dsn, lambda table: wake.set() if table in _TABLES else None)),
         ]
         runtime.ready()
         await stop.wait()
@@ -61,43 +70,58 @@ async def _work(database: Database, clock: Clock, *, holder: str, wake: asyncio.
 
 async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, holder: str) -> None:
     run_id = run_row["run_id"]
-    result: dict[str, Any]
     try:
         if run_row["attempts"] > MAX_ATTEMPTS:
-            raise FleetError(f"the planner died {MAX_ATTEMPTS} times over this run")
+            raise FleetError(f"the planner was interrupted {MAX_ATTEMPTS} times over this run")
         async with database.transaction() as conn:
             problem = await planning.build_problem(conn, run_row, at=clock.now())
             await planning.record_problem(conn, run_id, problem_to_json(problem), problem_hash(problem))
         result = await solve_in_child(problem, seconds=run_row["seconds"], seed=run_row["seed"])
-    except FleetError as error:
+    except (FleetError, RoutingError) as error:
         result = {"error": str(error)}
     _LOG.info("planned", run=run_id, error=result.get("error"), violations=len(result.get("violations") or []))
-    async with database.transaction() as conn:
-        await planning.finish(
-            conn,
-            run_id,
-            holder=holder,
-            at=clock.now(),
-            plan=result.get("plan"),
-            violations=result.get("violations") or [],
-            error=result.get("error"),
-        )
+    await _record(database, clock, run_id, result, holder=holder)
 
 
-async def solve_in_child(problem: Problem, *, seconds: float, seed: int) -> dict[str, Any]:
+async def _record(database: Database, clock: Clock, run_id: str, result: dict[str, Any], *, holder: str) -> None:
+    """Store a result; a database that is away is waited for, since the solve has cost more than the wait."""
+    while True:
+        try:
+            async with database.transaction() as conn:
+                kept = await planning.finish(
+                    conn,
+                    run_id,
+                    holder=holder,
+                    at=clock.now(),
+                    plan=result.get("plan"),
+                    violations=result.get("violations") or [],
+                    error=result.get("error"),
+                )
+        except DATABASE_ERRORS as error:
+            _LOG.warning("database is away; keeping the plan", run=run_id, error=str(error).strip())
+            await asyncio.sleep(RETRY_S)
+            continue
+        if not kept:
+            _LOG.warning("another planner has taken the run over", run=run_id)
+        return
+
+
+async def solve_in_child(
+    problem: Problem, *, seconds: float, seed: int, worker: Sequence[str] = WORKER, grace_s: float = GRACE_S
+) -> dict[str, Any]:
     """Solve and validate in a process that can be killed: OR-Tools holds the interpreter for a whole solve.
 
-    Returns ``{"plan", "violations"}`` or ``{"error"}``; raises ``FleetError`` when the child does not answer.
+    Returns ``{"plan", "violations"}`` or ``{"error"}``; raises ``FleetError`` when the child does not answer
+    within ``seconds`` and ``grace_s`` of wall time, or with something else.
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "routing.worker",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        *worker, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
     request = orjson.dumps({"problem": problem_to_json(problem), "seconds": seconds, "seed": seed})
     try:
-        out, err = await asyncio.wait_for(child.communicate(request), seconds + GRACE_S)
+        out, err = await asyncio.wait_for(child.communicate(request), seconds + grace_s)
     except TimeoutError as error:
-        raise FleetError(f"the solve took longer than {seconds + GRACE_S:.0f} s and was stopped") from error
+        raise FleetError(f"the solve took longer than {seconds + grace_s:.0f} s and was stopped") from error
     finally:
         if child.returncode is None:
             child.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.ids import new_id
 from hardware.profiles import load_profile
 from routing.formats.json import plan_from_json
+from routing.plan import Plan, Route, Trip
 from routing.problem import FleetVehicle, OrderRequest, Problem
 from telemetry.sqlfile import statements
 
@@ -20,6 +22,7 @@ _SQL = statements("fleet.db.sql", "planning.sql")
 _MISSIONS = statements("fleet.db.sql", "missions.sql")
 
 CLAIM_TTL_S = 60.0
+"""Wall seconds beyond the solve after which a planner that says nothing is taken for dead."""
 LEAD_TIME_S = 30.0
 """Domain seconds between a plan and its first departure: approval, loading and acceptance take time."""
 MAX_SECONDS = 300.0
@@ -139,12 +142,15 @@ async def finish(
 async def approve(conn: Connection, run_id: str, *, at: datetime, actor: str) -> list[str]:
     """Dispatcher: turn a proposed plan into missions. Orders that can never be served fail with the reason.
 
-    Raises ``Conflict`` when the plan is not proposed, or its first departure is long past.
+    Raises ``Conflict`` when the plan is not proposed, or can no longer be carried out as it stands.
     """
     run = await _locked(conn, run_id)
     if run["state"] != "proposed":
         raise Conflict(f"planning run {run_id} is {run['state']}; only a proposed plan can be approved")
     plan = plan_from_json(run["plan"])
+    stale = await _why_stale(conn, plan, at=at)
+    if stale is not None:
+        raise Conflict(f"plan {run_id} is out of date: {stale}; reject it and ask for a new one")
     await conn.execute(_SQL["decide"], {"run_id": run_id, "state": "approved", "actor": actor, "at": at})
     region = await regions.load(conn, run["region_id"])
     created = await missions.create_from_plan(conn, plan, run_id=run_id, region=region, at=at, actor=actor)
@@ -168,6 +174,48 @@ async def reject(conn: Connection, run_id: str, *, at: datetime, actor: str) -> 
         raise Conflict(f"planning run {run_id} is {run['state']}; only a proposed plan can be rejected")
     await conn.execute(_SQL["decide"], {"run_id": run_id, "state": "rejected", "actor": actor, "at": at})
     await audit.record(conn, at=at, actor=actor, action="plan.reject", subject=("plan", run_id))
+
+
+async def withdraw_stale(conn: Connection, *, at: datetime) -> list[str]:
+    """Fail the proposals that can no longer be carried out, so that new ones may be asked for; return their ids."""
+    withdrawn = []
+    for run in await (await conn.execute(_SQL["proposed"])).fetchall():
+        stale = await _why_stale(conn, plan_from_json(run["plan"]), at=at)
+        if stale is not None:
+            error = f"not decided on in time: {stale}"
+            await conn.execute(_SQL["withdraw"], {"run_id": run["run_id"], "error": error})
+            withdrawn.append(str(run["run_id"]))
+    return withdrawn
+
+
+async def _why_stale(conn: Connection, plan: Plan, *, at: datetime) -> str | None:
+    """Return why a plan cannot be carried out any more, or None: what it serves must wait, and arrive in time.
+
+    A trip whose departure has passed leaves now, and what follows it on the route may be late too.
+    """
+    trips = [trip for route in plan.routes for trip in route.trips]
+    order_ids = [order_id for trip in trips for order_id in trip.order_ids]
+    cursor = await conn.execute(_SQL["order_windows"], {"order_ids": order_ids})
+    rows = {row["order_id"]: row for row in await cursor.fetchall()}
+    for order_id in order_ids:
+        if rows[order_id]["state"] != "received":
+            return f"order {rows[order_id]['external_ref']} is {rows[order_id]['state']}"
+    for route in plan.routes:
+        profile = load_profile((await vehicles.get(conn, route.vehicle_id))["type_id"])
+        for trip, late in _delays(route, at=at, turnaround=timedelta(seconds=profile.turnaround_s)):
+            for order_id, arrive in ((order_id, leg.arrive) for leg in trip.legs for order_id in leg.order_ids):
+                if late and arrive + late > rows[order_id]["latest"]:
+                    return f"order {rows[order_id]['external_ref']} would arrive too late"
+    return None
+
+
+def _delays(route: Route, *, at: datetime, turnaround: timedelta) -> Iterator[tuple[Trip, timedelta]]:
+    """Yield each trip with how late it would be if the first left ``at`` this moment at the earliest."""
+    free_at = at
+    for trip in route.trips:
+        late = max(free_at - trip.depart, timedelta())
+        free_at = trip.arrive + late + turnaround
+        yield trip, late
 
 
 async def _locked(conn: Connection, run_id: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -14,6 +13,10 @@ from routing.region.model import Region, region_from_json
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "regions.sql")
+
+MAX_READ = 8
+"""Regions kept in memory; at the bound the one read first is forgotten."""
+_read: dict[str, Region] = {}  # by content hash, so that it can never be out of date
 
 
 async def store(conn: Connection, region: Region, *, at: datetime) -> None:
@@ -36,31 +39,26 @@ async def store(conn: Connection, region: Region, *, at: datetime) -> None:
 
 async def load(conn: Connection, region_id: str) -> Region:
     """Return a region; raises ``NotFound`` naming the regions there are."""
-    row = await (await conn.execute(_SQL["get"], {"region_id": region_id})).fetchone()
+    row = await (await conn.execute(_SQL["hash"], {"region_id": region_id})).fetchone()
     if row is None:
         known = ", ".join(r["region_id"] for r in await listing(conn)) or "none"
         raise NotFound(f"there is no region {region_id!r}; known: {known}")
-    return _parsed(row["bundle_hash"], _Bundle(row["bundle"]))
+    found = _read.get(row["bundle_hash"])
+    if found is None:
+        found = await _load(conn, region_id)
+        while len(_read) >= MAX_READ:
+            del _read[next(iter(_read))]
+        _read[row["bundle_hash"]] = found
+    return found
+
+
+async def _load(conn: Connection, region_id: str) -> Region:
+    row = await (await conn.execute(_SQL["get"], {"region_id": region_id})).fetchone()
+    if row is None:
+        raise NotFound(f"region {region_id!r} is gone")
+    return region_from_json(row["bundle"])
 
 
 async def listing(conn: Connection) -> list[dict[str, Any]]:
     """Return all regions, oldest first, without their bundles."""
     return await (await conn.execute(_SQL["list_all"])).fetchall()
-
-
-class _Bundle:
-    """Wraps a bundle so that the cache goes by content hash alone."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self.data = data
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Bundle)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=8)
-def _parsed(bundle_hash: str, bundle: _Bundle) -> Region:
-    return region_from_json(bundle.data)

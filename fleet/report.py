@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from importlib.metadata import version
 from typing import Any
@@ -46,7 +47,7 @@ async def of_day(conn: Connection, *, region_id: str, clock: Clock) -> dict[str,
             "by_vehicle": {row["vehicle_id"]: row["stored"] for row in samples},
         },
         "seconds": _seconds(missions, clock),
-        "distance_km": _distances_km(await rows("tracks")),
+        "distance_km": await asyncio.to_thread(_distances_km, await rows("tracks")),
         "commands": {f"{row['kind']} {row['state']}": row["number"] for row in await rows("commands")},
         "versions": {
             "todoke": VERSION,

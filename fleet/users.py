@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet.db.database import Connection
+from psycopg.errors import ForeignKeyViolation
+
+from fleet.db.database import Connection, Database
 from fleet.errors import BadRequest, Forbidden, NotFound, NotSignedIn
 from telemetry.sqlfile import statements
 
@@ -25,7 +28,10 @@ GRANTS: dict[str, frozenset[str]] = {
 }
 """What each role may do. An administrator sets things up but flies nothing: that takes a named pilot."""
 
+_USER_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+MAX_NAME = 200
 MIN_PASSWORD = 8
+MAX_PASSWORD = 1024
 SESSION_TTL_S = 12 * 3600.0
 LINK_TTL_S = 24 * 3600.0
 # scrypt parameters: OWASP password storage cheat sheet (N=2^15, r=8, p=3: 32 MiB, about 0.2 s).
@@ -73,7 +79,11 @@ def password_matches(password: str, stored: str | None) -> bool:
 
 
 async def put(conn: Connection, *, user_id: str, display_name: str, role: str, at: datetime) -> None:
-    """Create a user, or change name and role."""
+    """Create a user, or change name and role; raises ``BadRequest`` naming the field that is malformed."""
+    if not _USER_ID.fullmatch(user_id):
+        raise BadRequest(f"user_id: {user_id!r} must be 1 to 63 of a-z, 0-9 and . _ -, beginning with a letter or digit")
+    if not 1 <= len(display_name) <= MAX_NAME or not display_name.isprintable():
+        raise BadRequest(f"display_name: 1 to {MAX_NAME} printable characters are needed")
     if role not in ROLES:
         raise BadRequest(f"role: {role!r} is not a role; known: {', '.join(ROLES)}")
     values = {"user_id": user_id, "display_name": display_name, "role": role, "at": at}
@@ -82,8 +92,8 @@ async def put(conn: Connection, *, user_id: str, display_name: str, role: str, a
 
 async def set_password(conn: Connection, user_id: str, password: str) -> None:
     """Set a user's password; raises ``NotFound`` or ``BadRequest``."""
-    if len(password) < MIN_PASSWORD:
-        raise BadRequest(f"password: at least {MIN_PASSWORD} characters are needed")
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise BadRequest(f"password: {MIN_PASSWORD} to {MAX_PASSWORD} characters are needed")
     hashed = await asyncio.to_thread(hash_password, password)
     cursor = await conn.execute(_SQL["set_password"], {"user_id": user_id, "password_hash": hashed})
     if await cursor.fetchone() is None:
@@ -91,10 +101,13 @@ async def set_password(conn: Connection, user_id: str, password: str) -> None:
 
 
 async def new_link(conn: Connection, user_id: str) -> str:
-    """Return a token that signs ``user_id`` in once within a day."""
+    """Return a token that signs ``user_id`` in once within a day; raises ``NotFound``."""
     token = secrets.token_urlsafe(24)
     values = {"token_hash": _digest(token), "user_id": user_id, "ttl_s": LINK_TTL_S}
-    await conn.execute(_SQL["insert_link"], values)
+    try:
+        await conn.execute(_SQL["insert_link"], values)
+    except ForeignKeyViolation:
+        raise NotFound(f"there is no user {user_id!r}") from None
     return token
 
 
@@ -106,13 +119,20 @@ async def sign_in_by_link(conn: Connection, token: str) -> Session:
     return await _begin(conn, row["user_id"])
 
 
-async def sign_in(conn: Connection, user_id: str, password: str) -> Session:
-    """Sign in by password; raises ``NotSignedIn``, without telling which of the two was wrong."""
-    row = await (await conn.execute(_SQL["get"], {"user_id": user_id})).fetchone()
+async def sign_in(database: Database, user_id: str, password: str) -> Session:
+    """Sign in by password; raises ``NotSignedIn``, without telling which of the two was wrong.
+
+    No connection is held while the password is checked: it takes long on purpose, and connections are few.
+    """
+    # Nothing else is an id, and PostgreSQL takes no NUL.
+    known = user_id if _USER_ID.fullmatch(user_id) else ""
+    async with database.transaction() as conn:
+        row = await (await conn.execute(_SQL["get"], {"user_id": known})).fetchone()
     stored = row["password_hash"] if row and not row["disabled"] else None
-    if not await asyncio.to_thread(password_matches, password[:1024], stored):
+    if not await asyncio.to_thread(password_matches, password[:MAX_PASSWORD], stored):
         raise NotSignedIn("user or password is wrong")
-    return await _begin(conn, user_id)
+    async with database.transaction() as conn:
+        return await _begin(conn, known)
 
 
 async def _begin(conn: Connection, user_id: str) -> Session:
@@ -120,7 +140,6 @@ async def _begin(conn: Connection, user_id: str) -> Session:
     if row is None or row["disabled"]:
         raise NotSignedIn("this user is disabled")
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-    await conn.execute(_SQL["delete_expired"])
     values = {
         "token_hash": _digest(token),
         "user_id": user_id,
@@ -142,3 +161,9 @@ async def of_session(conn: Connection, token: str) -> tuple[User, str]:
 async def sign_out(conn: Connection, token: str) -> None:
     """End a session."""
     await conn.execute(_SQL["delete_session"], {"token_hash": _digest(token)})
+
+
+async def forget_expired(conn: Connection) -> None:
+    """Delete the sessions and links whose time is over."""
+    await conn.execute(_SQL["delete_expired"])
+    await conn.execute(_SQL["delete_expired_links"])

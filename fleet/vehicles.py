@@ -13,11 +13,13 @@ from psycopg.types.json import Jsonb
 from fleet import audit
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
+from hardware.errors import NotSupported
+from hardware.mavlink.address import MavlinkAddress
 from hardware.profiles import load_profile
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "vehicles.sql")
-_ADDRESS = re.compile(r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,12 @@ class NewVehicle:
     hardware_uid: str | None = None
 
 
-def _check_link(link: dict[str, Any], kind: str) -> None:
+def _check_link(link: dict[str, Any], kind: str, hardware_uid: str | None) -> None:
+    """Raise ``BadRequest`` unless a gateway could open this link."""
     protocol = link.get("protocol")
     if kind == "drone" and protocol == "mavlink":
-        if not isinstance(link.get("bind"), str) or not _ADDRESS.match(link["bind"]):
-            raise BadRequest("link.bind: an address such as 127.0.0.1:14600 is needed")
         unknown = set(link) - {"protocol", "bind", "peer", "system_id"}
+        _check_mavlink(link, hardware_uid)
     elif kind == "robot" and protocol == "vda5050":
         for name in ("manufacturer", "serial"):
             value = link.get(name)
@@ -54,12 +56,31 @@ def _check_link(link: dict[str, Any], kind: str) -> None:
         raise BadRequest(f"link: unknown keys {', '.join(sorted(unknown))}")
 
 
+def _check_mavlink(link: dict[str, Any], hardware_uid: str | None) -> None:
+    bind, peer, system_id = link.get("bind"), link.get("peer"), link.get("system_id")
+    if not isinstance(bind, str):
+        raise BadRequest("link.bind: an address such as 127.0.0.1:14600 is needed")
+    if not isinstance(peer, str | None):
+        raise BadRequest("link.peer: an address such as 127.0.0.1:14580 is needed")
+    if isinstance(system_id, bool) or not isinstance(system_id, int | None):
+        raise BadRequest("link.system_id: a whole number from 1 to 255 is needed")
+    try:
+        MavlinkAddress(bind=bind, peer=peer, system_id=system_id, hardware_uid=hardware_uid)
+    except NotSupported as error:
+        raise BadRequest(f"link: {error}") from error
+
+
 async def register(
     conn: Connection, vehicle: NewVehicle, *, region_id: str, at: datetime, actor: str
 ) -> dict[str, Any]:
-    """Register a vehicle; the same registration again does nothing. Raises ``Conflict`` on another one."""
+    """Register a vehicle; the same registration again does nothing. Raises ``Conflict`` on another one.
+
+    Raises ``BadRequest`` for a link that no gateway could open, and ``BadInput`` for an unknown type.
+    """
+    if not _ID.fullmatch(vehicle.vehicle_id):
+        raise BadRequest("vehicle_id: 1 to 63 letters, digits or . _ - are needed, beginning with a letter or digit")
     profile = load_profile(vehicle.type_id)
-    _check_link(vehicle.link, profile.kind.value)
+    _check_link(vehicle.link, profile.kind.value, vehicle.hardware_uid)
     values = {
         "vehicle_id": vehicle.vehicle_id,
         "region_id": region_id,
@@ -80,6 +101,8 @@ async def register(
         same = ("type_id", "home_site", "hardware_uid", "simulated")
         if known["link"] != vehicle.link or any(known[name] != values[name] for name in same):
             raise Conflict(f"vehicle {vehicle.vehicle_id!r} is registered already with other data")
+        if known["retired_at"] is not None:
+            raise Conflict(f"vehicle {vehicle.vehicle_id!r} was retired; register it under another id")
         return known
     await audit.record(conn, at=at, actor=actor, action="vehicle.register", subject=("vehicle", vehicle.vehicle_id))
     return row
@@ -97,3 +120,15 @@ async def active(conn: Connection, *, region_id: str | None = None, limit: int =
     """Return the vehicles that are not retired."""
     cursor = await conn.execute(_SQL["active"], {"region_id": region_id, "limit": limit})
     return await cursor.fetchall()
+
+
+async def retire(conn: Connection, vehicle_id: str, *, at: datetime, actor: str) -> None:
+    """Take a vehicle out of service: it is not planned for, loaded or commanded any more.
+
+    Raises ``Conflict`` when it has been retired before.
+    """
+    await get(conn, vehicle_id)
+    row = await (await conn.execute(_SQL["retire"], {"vehicle_id": vehicle_id, "at": at})).fetchone()
+    if row is None:
+        raise Conflict(f"vehicle {vehicle_id!r} is retired already")
+    await audit.record(conn, at=at, actor=actor, action="vehicle.retire", subject=("vehicle", vehicle_id))

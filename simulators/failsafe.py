@@ -157,7 +157,7 @@ class Failsafes:
             pilot.text(_CRITICAL, "Geofence violation")
             pilot.log("fence_breach")
             mode = _FENCE_MODES.get(action)
-            if mode is not None and pilot.mode not in (mode, Mode.LAND):
+            if mode is not None and pilot.mode is not Mode.LAND:
                 self._take(mode, "geofence violation")
         self._breached = breached
 

@@ -209,7 +209,8 @@ async def ensure_partitions(connection: AsyncConnection[Any], around: datetime) 
     """Make the partitions of the days around a domain time that are missing; return how many that were.
 
     To be called when the day changes, ahead of the samples. Samples of other days are not lost: they go to
-    the default partition, and move when the partition of their day is made.
+    the default partition, and move when the partition of their day is made. Where samples are a hypertable
+    there is nothing to do, and nothing is done.
     """
     day = around.astimezone(UTC).date()
     span = {"first": day - timedelta(days=DAYS_BEHIND), "last": day + timedelta(days=DAYS_AHEAD)}

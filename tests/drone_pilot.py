@@ -127,6 +127,10 @@ class Pilot:
         return self.body.north_m
 
 
+def _numbered(seq: int) -> Callable[[Any], bool]:
+    return lambda message: bool(message.seq == seq)
+
+
 class Station:
     """A ground station on a UDP port of its own; it speaks only when told, and beats when ``beat``."""
 
@@ -192,7 +196,7 @@ class Station:
         """Upload a list; returns the MAV_MISSION_RESULT."""
         self.send(m.MAVLink_mission_count_message(self.system_id, 1, len(items), kind))
         for seq, item in enumerate(items):
-            await self.wait("MISSION_REQUEST_INT", lambda r, seq=seq: r.seq == seq)
+            await self.wait("MISSION_REQUEST_INT", _numbered(seq))
             self.send_item(seq, item, kind)
         return int((await self.wait("MISSION_ACK")).type)
 
@@ -207,7 +211,7 @@ class Station:
         items = []
         for seq in range(count):
             self.send(m.MAVLink_mission_request_int_message(self.system_id, 1, seq, kind))
-            items.append(await self.wait("MISSION_ITEM_INT", lambda i, seq=seq: i.seq == seq))
+            items.append(await self.wait("MISSION_ITEM_INT", _numbered(seq)))
         self.send(m.MAVLink_mission_ack_message(self.system_id, 1, 0, kind))
         return items
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,8 @@ import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from fleet import live, users
-from fleet.api.context import COOKIE, Context, context
+from fleet.api.context import COOKIE, Context
+from fleet.dispatch import DATABASE_ERRORS
 from fleet.errors import NotSignedIn
 
 router = APIRouter(prefix="/api")
@@ -34,12 +36,13 @@ class Hub:
     """What browsers wait for: the newest snapshot, and the set of things changed since they last looked.
 
     Both are conflated at the reader: a slow one gets fewer messages, never a growing queue, and never
-    misses that something has changed.
+    misses that something has changed. A snapshot is encoded once for all that get it.
     """
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.clients: dict[WebSocket, set[str]] = {}
+        self._encoded = (-1, "")
 
     def changed(self, table: str) -> None:
         """Mark what has changed for every client; ``*`` stands for everything."""
@@ -47,33 +50,53 @@ class Hub:
         for pending in self.clients.values():
             pending |= what
 
-    async def serve(self, socket: WebSocket, token: str) -> None:
-        """Send to one client until it leaves or its session ends."""
+    async def serve(self, socket: WebSocket) -> None:
+        """Send to one client until it leaves or takes nothing for too long."""
         pending: set[str] = set(_TABLES.values())
         self.clients[socket] = pending
-        revision, checked = -1, asyncio.get_running_loop().time()
+        sent = -1
         try:
             while True:
-                if self.context.live.revision != revision:
-                    revision = self.context.live.revision
-                    await self._send(socket, self._snapshot())
+                revision, snapshot = self._snapshot()
+                if revision != sent:
+                    sent = revision
+                    await self._send(socket, snapshot)
                 if pending:
                     what = sorted(pending)
                     pending.clear()
-                    await self._send(socket, {"type": "changed", "what": what})
+                    await self._send(socket, _encoded({"type": "changed", "what": what}))
                 await asyncio.sleep(live.INTERVAL_S)
-                if asyncio.get_running_loop().time() - checked > SESSION_CHECK_S:
-                    checked = asyncio.get_running_loop().time()
-                    async with self.context.database.transaction() as conn:
-                        await users.of_session(conn, token)
         finally:
             del self.clients[socket]
 
-    def _snapshot(self) -> dict[str, Any]:
-        return {"type": "snapshot", "t": self.context.clock.now(), "vehicles": self.context.live.vehicles()}
+    async def until_signed_out(self, token: str) -> None:
+        """Return when the session has ended. While the database is away nobody has signed out."""
+        while True:
+            await asyncio.sleep(SESSION_CHECK_S)
+            with suppress(*DATABASE_ERRORS):
+                try:
+                    await self.check(token)
+                except NotSignedIn:
+                    return
 
-    async def _send(self, socket: WebSocket, message: dict[str, Any]) -> None:
-        await asyncio.wait_for(socket.send_text(orjson.dumps(message).decode()), SEND_TIMEOUT_S)
+    async def check(self, token: str) -> None:
+        """Raise ``NotSignedIn`` unless the token is that of a session."""
+        async with self.context.database.transaction() as conn:
+            await users.of_session(conn, token)
+
+    def _snapshot(self) -> tuple[int, str]:
+        view = self.context.live
+        if view.revision != self._encoded[0]:
+            message = {"type": "snapshot", "t": self.context.clock.now(), "vehicles": view.vehicles()}
+            self._encoded = view.revision, _encoded(message)
+        return self._encoded
+
+    async def _send(self, socket: WebSocket, text: str) -> None:
+        await asyncio.wait_for(socket.send_text(text), SEND_TIMEOUT_S)
+
+
+def _encoded(message: dict[str, Any]) -> str:
+    return orjson.dumps(message).decode()
 
 
 def _same_origin(socket: WebSocket) -> bool:
@@ -87,21 +110,24 @@ async def live_view(socket: WebSocket, token: str | None = None) -> None:
     """Serve the live view to one client."""
     hub: Hub = socket.app.state.hub
     found = token or socket.cookies.get(COOKIE) or ""
+    # Accepted first, so that the browser sees why it is refused.
     await socket.accept()
     refusal = await _refusal(socket, hub, found)
     if refusal is not None:
         await socket.close(*refusal)
         return
-    sender = asyncio.create_task(hub.serve(socket, found))
-    reader = asyncio.create_task(_until_it_leaves(socket))
+    sender = asyncio.create_task(hub.serve(socket))
+    signed_out = asyncio.create_task(hub.until_signed_out(found))
+    tasks = (sender, signed_out, asyncio.create_task(_until_it_leaves(socket)))
     try:
-        await asyncio.wait({sender, reader}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        over = signed_out.done()
     finally:
-        sender.cancel()
-        reader.cancel()
-    ended = (await asyncio.gather(sender, reader, return_exceptions=True))[0]
-    if isinstance(ended, NotSignedIn):
-        await socket.close(4401, str(ended))
+        for task in tasks:
+            task.cancel()
+    ended, *_ = await asyncio.gather(*tasks, return_exceptions=True)
+    if over:
+        await socket.close(4401, "the session has ended; sign in again")
     elif isinstance(ended, Exception) and not isinstance(ended, WebSocketDisconnect | TimeoutError | RuntimeError):
         _LOG.warning("live view ended", error=repr(ended))
 
@@ -113,10 +139,11 @@ async def _refusal(socket: WebSocket, hub: Hub, token: str) -> tuple[int, str] |
     if len(hub.clients) >= MAX_CLIENTS:
         return 4429, "too many clients; try again later"
     try:
-        async with context(socket).database.transaction() as conn:
-            await users.of_session(conn, token)
+        await hub.check(token)
     except NotSignedIn as error:
         return 4401, str(error)
+    except DATABASE_ERRORS:
+        return 1013, "the database is away; try again in a moment"
     return None
 
 

@@ -10,11 +10,14 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 import psycopg
+import structlog
 from psycopg import AsyncConnection
+from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
 from fleet.errors import SchemaError
 
+_LOG = structlog.get_logger()
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _LOCK_KEY = 0x746F646F6B65  # "todoke"
 _LOCK_WAIT_S = 120
@@ -100,6 +103,11 @@ def _pending(shipped: Sequence[Migration], applied: Sequence[_Applied]) -> list[
     return pending
 
 
+def _log_warning(said: Diagnostic) -> None:
+    if said.severity_nonlocalized == "WARNING":
+        _LOG.warning("migration_warning", message=said.message_primary, hint=said.message_hint)
+
+
 async def _applied(connection: AsyncConnection[TupleRow]) -> list[_Applied]:
     rows = await connection.execute("SELECT number, name, sha256 FROM schema_migration ORDER BY number")
     return [_Applied(*row) for row in await rows.fetchall()]
@@ -121,7 +129,7 @@ async def migrate(dsn: str, *, folders: Sequence[Traversable] | None = None) -> 
     """Bring the database to this code's schema; return the names of the migrations applied, in order.
 
     Each migration is a transaction of its own. Processes that call this at once wait for one another
-    (two minutes at most), and each migration is applied by one of them.
+    (two minutes at most), and each migration is applied by one of them. What a migration warns of is logged.
 
     Raises ``SchemaError`` when the files or the database do not fit, and ``psycopg.OperationalError``
     when the database does not answer.
@@ -130,6 +138,7 @@ async def migrate(dsn: str, *, folders: Sequence[Traversable] | None = None) -> 
     connection = await AsyncConnection.connect(
         dsn, autocommit=True, connect_timeout=10, options="-c timezone=UTC -c statement_timeout=0"
     )
+    connection.add_notice_handler(_log_warning)
     async with connection:
         try:
             await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT_S}s'")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from simulators.gripper import RELEASE
-from simulators.missions import FENCE, RALLY
+from simulators.missions import FENCE, RALLY, Item
 from simulators.modes import Mode
 from tests.drone_pilot import HOME, Pilot, action, at, delivery, placed
 
 READY_S = 6.0
 
 
-def flying(items: tuple = delivery(), **params: float) -> Pilot:
+def flying(items: tuple[Item, ...] = delivery(), **params: float) -> Pilot:
     """Return a pilot 30 m up in its mission."""
     drone = Pilot(params).run(READY_S)
     drone.upload(items)
@@ -40,7 +42,7 @@ def test_refuses_to_arm_until_its_sensors_are_up() -> None:
         (lambda d: d.pilot.set_mode(Mode.RTL), "AUTO.RTL"),
     ],
 )
-def test_says_why_it_does_not_arm(spoil, reason: str) -> None:
+def test_says_why_it_does_not_arm(spoil: Callable[[Pilot], object], reason: str) -> None:
     drone = Pilot().run(READY_S)
     spoil(drone)
     drone.run(15.0)
@@ -209,7 +211,7 @@ def test_lost_position_lands_and_holds_when_it_comes_back() -> None:
     drone.until(lambda: drone.pilot.mode is Mode.LOITER, 5)
 
 
-def ring(half_m: float) -> list:
+def ring(half_m: float) -> list[Item]:
     corners = ((-half_m, -half_m), (-half_m, half_m), (half_m, half_m), (half_m, -half_m))
     return [placed(5001, at(e, n, 0), 4) for e, n in corners]
 
@@ -226,16 +228,21 @@ def test_a_waypoint_outside_the_fence_makes_the_mission_infeasible_and_says_so()
 
 def test_leaving_the_fence_makes_it_hold() -> None:
     drone = flying()
+    drone.pilot.reposition((at(0, 200, 0).lat, HOME.lon), None, None)
     drone.upload(ring(60), FENCE)
-    drone.pilot.set_mode(Mode.LOITER)
-    drone.pilot.reposition((at(0, 55, 0).lat, HOME.lon), None, None)
-    drone.until(lambda: drone.north_m > 50, 60)
-    drone.params.set("NAV_DLL_ACT", 0)
-    drone.pilot.targets.hold = (0.0, 200.0, drone.body.alt_m)
     drone.until(lambda: bool(drone.named("fence_breach")), 30)
-    drone.run(10.0)
+    drone.run(20.0)
     assert drone.pilot.mode is Mode.LOITER
-    assert drone.north_m < 90
+    assert 60 < drone.north_m < 90
+
+
+def test_a_reposition_outside_the_fence_is_accepted_and_not_flown() -> None:
+    drone = flying()
+    drone.upload(ring(60), FENCE)
+    assert drone.pilot.reposition((at(0, 200, 0).lat, HOME.lon), None, None)
+    drone.run(20.0)
+    assert "Reposition is outside geofence" in drone.texts
+    assert drone.north_m < 60
 
 
 def test_a_fence_without_home_is_reported_once_and_ignored() -> None:
