@@ -93,7 +93,7 @@ demo: setup ## Run a region with simulated drones and robots (ARGS="--help" for 
 	@$(BIN)/todoke demo $(ARGS)
 
 test: setup ## Run the tests (ARGS="tests/unit -k clock" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: setup ## Check style, types, and the direction of imports
 	$(BIN)/ruff check .

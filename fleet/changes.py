@@ -22,13 +22,15 @@ async def listen(dsn: str, on_change: Callable[[str], None]) -> None:
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5) as conn:
-                await asyncio.wait_for(conn.execute("LISTEN todoke_changed"), ANSWER_S)
+                async with asyncio.timeout(ANSWER_S):
+                    await conn.execute("LISTEN todoke_changed")
                 on_change("*")
                 # A connection that has died silently shows when it is asked something.
                 while True:
                     async for notification in conn.notifies(timeout=15.0):
                         on_change(notification.payload)
-                    await asyncio.wait_for(conn.execute("SELECT 1"), ANSWER_S)
+                    async with asyncio.timeout(ANSWER_S):
+                        await conn.execute("SELECT 1")
         except (psycopg.Error, OSError) as error:
             _LOG.warning("database is away; listening again", error=str(error).strip())
             await asyncio.sleep(RETRY_S)

@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fleet.cli_demo import demo
-from fleet.cli_records import orders_app, region_app, report_command, user_app, vehicle_app
+from fleet.cli_records import orders_app, report_command, user_app, vehicle_app
+from fleet.cli_region_import import region_import
+from fleet.cli_regions import region_app
 from fleet.config import load
 from fleet.dispatch import DATABASE_ERRORS
 from fleet.errors import FleetError
@@ -32,6 +34,7 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command("report")(report_command)
+region_app.command("import")(region_import)
 app.add_typer(region_app, name="region")
 app.add_typer(orders_app, name="orders")
 app.add_typer(vehicle_app, name="vehicle")

@@ -17,18 +17,23 @@ from rich.console import Console
 from rich.table import Table
 
 from fleet import missions, orders, report
+from fleet.cli_regions import find_region
 from fleet.config import Settings, load
 from fleet.db.database import Connection, Database
 from fleet.errors import ConfigError, FleetError
+from fleet.logs import configure
 from fleet.places import free_port, port_is_free, remove_home
 from fleet.scenarios import proof
 from fleet.scenarios.day import Day, DayPlan, begin, sign_in_link, wait_until_over
 from fleet.supervisor import Supervisor
-from routing.region.sample import sample_region
+from routing.region.model import Region
+from routing.region.sample import sample_region, village_region
 
 KEPT_DEMOS = 3
 DEFAULT_SPEED = 5.0
 EXIT_UNFINISHED = 1
+SMALL_DAY = 4
+"""A day of so few vehicles and orders plays in a village, a larger one in a municipality."""
 
 _out = Console(highlight=False)
 
@@ -36,10 +41,13 @@ _out = Console(highlight=False)
 def demo(
     headless: Annotated[bool, typer.Option(help="End by itself when the day is over.")] = False,
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="How many times faster than real.")] = DEFAULT_SPEED,
-    drones: Annotated[int, typer.Option(min=0, max=1, help="Drones.")] = 1,
-    robots: Annotated[int, typer.Option(min=0, max=1, help="Delivery robots.")] = 1,
-    order_count: Annotated[int, typer.Option("--orders", min=1, max=30, help="Orders of the day.")] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of the region, the orders and all noise.")] = 1,
+    drones: Annotated[int, typer.Option(min=0, max=16, help="Drones.")] = 4,
+    robots: Annotated[int, typer.Option(min=0, max=16, help="Delivery robots.")] = 4,
+    order_count: Annotated[int, typer.Option("--orders", min=1, max=200, help="Orders of the day.")] = 24,
+    region: Annotated[
+        str | None, typer.Option(help="A region of yours; by default a sample: a village for a small day.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample region, the orders and all noise.")] = 1,
     px4: Annotated[
         Path | None, typer.Option("--px4", "--px4-dir", help="PX4 SITL build (bin/px4, etc/) that flies the drones.")
     ] = None,
@@ -48,15 +56,26 @@ def demo(
     home: Annotated[Path | None, typer.Option("--home", help="Folder under which the demo keeps its data.")] = None,
     timeout_s: Annotated[float, typer.Option("--timeout", help="Wall seconds after which a headless day fails.")] = 900,
 ) -> None:
-    """Run a village morning: simulated vehicles, scripted staff, the real service."""
+    """Run a morning of a mountain municipality: simulated vehicles, scripted staff, the real service."""
     if px4 is not None and not (px4 / "bin" / "px4").is_file():
         raise ConfigError(f"--px4: {px4} has no bin/px4; name the folder of a PX4 SITL build")
     if report_file is not None and not report_file.absolute().parent.is_dir():
         raise ConfigError(f"--report: the folder of {report_file} does not exist")
-    settings = _settings(home, speed=speed, port=port)
+    configure("warning")
     plan = DayPlan(drones, robots, order_count, seed, px4.absolute() if px4 else None)
-    code = asyncio.run(_run(settings, plan, headless=headless, report_file=report_file, timeout_s=timeout_s))
-    raise typer.Exit(code)
+    place = _place(region, plan, home)
+    settings = _settings(home, speed=speed, port=port)
+    running = _run(settings, plan, place, headless=headless, report_file=report_file, timeout_s=timeout_s)
+    raise typer.Exit(asyncio.run(running))
+
+
+def _place(name: str | None, plan: DayPlan, home: Path | None) -> Region:
+    """Return the region named, or a sample that fits the day."""
+    if name is not None:
+        return find_region(name, home)
+    if plan.drones + plan.robots <= SMALL_DAY and plan.orders <= SMALL_DAY:
+        return village_region(plan.seed)
+    return sample_region(plan.seed)
 
 
 def _settings(home: Path | None, *, speed: float, port: int | None) -> Settings:
@@ -73,7 +92,9 @@ def _settings(home: Path | None, *, speed: float, port: int | None) -> Settings:
     return load(given | {"database_url": "", "broker_url": "", "allow_real": False, "log_level": "warning"})
 
 
-async def _run(settings: Settings, plan: DayPlan, *, headless: bool, report_file: Path | None, timeout_s: float) -> int:
+async def _run(
+    settings: Settings, plan: DayPlan, place: Region, *, headless: bool, report_file: Path | None, timeout_s: float
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -87,7 +108,7 @@ async def _run(settings: Settings, plan: DayPlan, *, headless: bool, report_file
         loop.add_signal_handler(number, end)
     began = time.monotonic()
     try:
-        async with _day(settings, plan) as day:
+        async with _day(settings, plan, place) as day:
             _out.print(f"Console  [bold]{day.runtime.api_url}[/bold]")
             _out.print(f"Sign in  {await sign_in_link(day.runtime, 'demo')}   (once, as a pilot)", soft_wrap=True)
             _out.print(f"Data     {settings.home}", soft_wrap=True)
@@ -107,12 +128,10 @@ async def _run(settings: Settings, plan: DayPlan, *, headless: bool, report_file
 
 
 @asynccontextmanager
-async def _day(settings: Settings, plan: DayPlan) -> AsyncIterator[Day]:
+async def _day(settings: Settings, plan: DayPlan, place: Region) -> AsyncIterator[Day]:
     _out.print("Starting database, broker, api, planner and gateway ...")
-    async with Supervisor(settings) as service:
-        region = sample_region(plan.seed)
-        async with begin(plan, region, service.runtime) as day:
-            yield day
+    async with Supervisor(settings) as service, begin(plan, place, service.runtime) as day:
+        yield day
 
 
 async def _live_through(day: Day, *, headless: bool, timeout_s: float) -> int:
@@ -154,6 +173,7 @@ async def _result(day: Day, *, wall_s: float) -> dict[str, Any]:
     async with Database.open(day.runtime.dsn, max_size=1) as database, database.transaction() as conn:
         found = await report.of_day(conn, region_id=day.region.region_id, clock=day.clock)
         found["proof"] = await proof.hold_against_logs(conn, day.simulation.log_dir)
+        found["samples"]["lost"] = found["proof"]["samples_lost"]
     found["seconds"]["demo_wall"] = round(wall_s, 1)
     return found
 
@@ -170,6 +190,8 @@ def _show(result: dict[str, Any]) -> None:
         row = (delivery["ref"], delivery["state"], delivery["mode"] or "", delivery["evidence"] or "", chain)
         table.add_row(*row)
     _out.print(table)
+    for failed in result["orders"]["failed"]:
+        _out.print(f"{failed['ref']}: {failed['reason']}")
     total, distance, seconds = result["orders"], result["distance_km"], result["seconds"]
     _out.print(
         f"{total['delivered']} of {total['total']} delivered, {total['on_time']} on time; "

@@ -1,4 +1,4 @@
-"""``todoke region``, ``orders``, ``vehicle``, ``user`` and ``report``: the records of a service that runs."""
+"""``todoke orders``, ``vehicle``, ``user`` and ``report``: the records of a service that runs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from fleet.db.database import Connection, Database
 from fleet.errors import BadRequest, NotFound, StartFailed
 from fleet.places import holder_of
 from fleet.runtime import Runtime, load_runtime
-from routing.region.sample import sample_region
 
 ACTOR = "command line"
 
-region_app = typer.Typer(help="Regions.", no_args_is_help=True)
 orders_app = typer.Typer(help="Orders.", no_args_is_help=True)
 vehicle_app = typer.Typer(help="The register of vehicles.", no_args_is_help=True)
 user_app = typer.Typer(help="Users.", no_args_is_help=True)
@@ -31,7 +29,7 @@ _T = TypeVar("_T")
 _out = Console(highlight=False)
 
 
-def _with_service(home: Path | None, work: Callable[[Connection, Runtime], Awaitable[_T]]) -> _T:
+def with_service(home: Path | None, work: Callable[[Connection, Runtime], Awaitable[_T]]) -> _T:
     """Run ``work`` in one transaction on the database of the running service."""
     folder = load({"home": home}).home
     if holder_of(folder / "run" / "supervisor.lock") is None:
@@ -52,21 +50,6 @@ async def _only_region(conn: Connection) -> str:
     return str(known[0]["region_id"])
 
 
-@region_app.command("sample")
-def region_sample(
-    seed: Annotated[int, typer.Option(help="Another seed, another village.")] = 1, home: Home = None
-) -> None:
-    """Make a fictional mountain village and store it."""
-    region = sample_region(seed)
-
-    async def work(conn: Connection, runtime: Runtime) -> None:
-        await regions.store(conn, region, at=runtime.clock.now())
-
-    _with_service(home, work)
-    _out.print(f"{region.region_id}: {region.name_en}, {len(region.sites)} sites: ", end="")
-    _out.print(", ".join(site.site_id for site in region.sites))
-
-
 @orders_app.command("import")
 def orders_import(file: Annotated[Path, typer.Argument(help="CSV file.")], home: Home = None) -> None:
     """Take a CSV file of orders in, whole or not at all."""
@@ -80,7 +63,7 @@ def orders_import(file: Annotated[Path, typer.Argument(help="CSV file.")], home:
             conn, content, region_id=await _only_region(conn), at=runtime.clock.now(), actor=ACTOR
         )
 
-    new, known = _with_service(home, work)
+    new, known = with_service(home, work)
     _out.print(f"{new} orders taken, {known} were known already")
 
 
@@ -91,7 +74,7 @@ def orders_list(home: Home = None) -> None:
     async def work(conn: Connection, runtime: Runtime) -> list[dict[str, Any]]:
         return await orders.listing(conn, region_id=await _only_region(conn))
 
-    for row in _with_service(home, work):
+    for row in with_service(home, work):
         _out.print(f"{row['external_ref']:<12} {row['state']:<10} {row['dropoff_site']:<12} {row['reason'] or ''}")
 
 
@@ -103,6 +86,7 @@ def vehicle_register(
     link: Annotated[str, typer.Option(help='JSON, such as {"protocol": "mavlink", "bind": "127.0.0.1:14540"}.')],
     simulated: Annotated[bool, typer.Option(help="A simulator, not a vehicle.")] = False,
     uid: Annotated[str | None, typer.Option(help="Hardware uid of the autopilot, hex.")] = None,
+    pad: Annotated[int, typer.Option(help="Pad of the home site on which a drone stands.")] = 0,
     home: Home = None,
 ) -> None:
     """Register a vehicle: nothing that is not registered is ever commanded."""
@@ -115,11 +99,10 @@ def vehicle_register(
 
     async def work(conn: Connection, runtime: Runtime) -> None:
         region_id = await _only_region(conn)
-        (await regions.load(conn, region_id)).site(home_site)
-        new = vehicles.NewVehicle(vehicle_id, type_id, home_site, parsed, simulated, uid)
+        new = vehicles.NewVehicle(vehicle_id, type_id, home_site, parsed, simulated, uid, pad)
         await vehicles.register(conn, new, region_id=region_id, at=runtime.clock.now(), actor=ACTOR)
 
-    _with_service(home, work)
+    with_service(home, work)
     _out.print(f"{vehicle_id} is registered")
 
 
@@ -136,7 +119,7 @@ def user_add(
         await users.put(conn, user_id=user_id, display_name=name or user_id, role=role, at=runtime.clock.now())
         return f"{runtime.api_url}/#sign-in={await users.new_link(conn, user_id)}"
 
-    _out.print(_with_service(home, work), soft_wrap=True)
+    _out.print(with_service(home, work), soft_wrap=True)
 
 
 @user_app.command("password")
@@ -150,7 +133,7 @@ def user_password(
     async def work(conn: Connection, runtime: Runtime) -> None:
         await users.set_password(conn, user_id, password)
 
-    _with_service(home, work)
+    with_service(home, work)
 
 
 def report_command(
@@ -162,7 +145,7 @@ def report_command(
     async def work(conn: Connection, runtime: Runtime) -> dict[str, Any]:
         return await report.of_day(conn, region_id=await _only_region(conn), clock=runtime.clock)
 
-    text = json.dumps(_with_service(home, work), indent=2, ensure_ascii=False, default=str)
+    text = json.dumps(with_service(home, work), indent=2, ensure_ascii=False, default=str)
     if file is None:
         print(text)  # noqa: T201
     else:

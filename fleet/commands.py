@@ -40,7 +40,8 @@ async def issue(
     """Record a command; the same key of the same issuer is the same command.
 
     Hold is pending at once, and withdraws what was not sent yet: whoever says stop means it for all that was
-    said before. Anything that makes a vehicle go is proposed and waits for ``confirm``. ``speed`` is the clock's, since time to live is wall time and ``expires_at`` domain time.
+    said before. Anything that makes a vehicle go is proposed and waits for ``confirm``. ``speed`` is the
+    clock's, since time to live is wall time and ``expires_at`` domain time.
     """
     if kind not in KINDS:
         raise BadRequest(f"kind: {kind!r} is not a command; known: {', '.join(KINDS)}")

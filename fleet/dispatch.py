@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
-import psycopg_pool
 import structlog
 
-from fleet import commands, leases, missions
-from fleet.db.database import Connection, Database
+from fleet import clearance, commands, leases, missions, regions
+from fleet.command_runner import CommandRunner
+from fleet.db.database import DATABASE_ERRORS as DATABASE_ERRORS
+from fleet.db.database import Database
 from fleet.errors import Conflict
 from fleet.execution import mission_from_json
-from fleet.leases import Lease
-from hardware.errors import HardwareError, LinkDown, NotOurs
-from hardware.link import Activity, VehicleLink, VehicleState
-from hardware.mission import Mission, StepKind
-from routing.geo import distance_m
+from fleet.leases import Lease, LeaseLost
+from hardware.errors import HardwareError, MissionRejected, NotSupported, Refused
+from hardware.link import Activity, Release, VehicleLink, VehicleState
+from hardware.mission import Mission, Step, StepKind
+from routing.geo import Position, distance_m
 from telemetry.clock import Clock
 
 _LOG = structlog.get_logger()
 
-DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
-"""The database is away or restarting; what was to be written is tried again from the vehicle's state."""
-
 POLL_S = 0.5
 """Wall seconds after which a runner looks again although nothing has told it to."""
+TROUBLED_S = 5.0
+"""Wall seconds between two looks at how the last mission ended: parcels are unloaded without word of it here."""
+SETTLE_S = 3.0
+"""Wall seconds within which a vehicle that was told to start shows it, when nobody knows whether it heard."""
 LOST_MISSION_S = 15.0
-"""Domain seconds for which a vehicle may be idle without the mission that it should carry."""
+LOST_MISSION_WALL_S = 2.0
+"""Domain and wall seconds for which a vehicle may stand idle in the middle of a mission: both must pass, since a
+fast clock leaves no time to hear from it."""
 CAUSE_S = 30.0
 """Domain seconds in which a command is taken for the cause of what the vehicle does."""
-MAX_COMMANDS_AT_ONCE = 4
 
 _STATE_OF = {
     Activity.TAKEOFF: "underway",
@@ -43,6 +46,14 @@ _STATE_OF = {
     Activity.RETURN: "returning",
     Activity.LAND: "returning",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """When a release was first heard of, and where the vehicle was then; None when it had happened unseen."""
+
+    at: datetime
+    position: Position | None
 
 
 class VehicleRunner:
@@ -61,12 +72,20 @@ class VehicleRunner:
         self.mission: dict[str, Any] | None = None
         self._database = database
         self._clock = clock
+        self._commands = CommandRunner(link=link, lease=lease, database=database, clock=clock)
         self._steps: Mission | None = None
         self._recognised = False
+        self._not_begun = ""
+        self._settled_at_s = 0.0
+        self._seen: dict[int, _Seen] = {}
         self._recorded: set[int] = set()
-        self._lost_since: datetime | None = None
+        self._idle_since: tuple[datetime, float] | None = None
+        self._blocking: list[str] = []
+        self._told = True
+        self._look_at_s = 0.0
+        self._troubled: dict[str, Any] | None = None
+        self._troubled_at_s = 0.0
         self._wake = asyncio.Event()
-        self._command_wake = asyncio.Event()
         self._log = _LOG.bind(vehicle=vehicle["vehicle_id"])
 
     @property
@@ -74,33 +93,47 @@ class VehicleRunner:
         """The vehicle's id."""
         return str(self.vehicle["vehicle_id"])
 
+    @property
+    def concern(self) -> dict[str, Any] | None:
+        """The mission that the vehicle is on; without one, how its last one ended (``missions.troubled``)."""
+        return self.mission if self.mission is not None else self._troubled
+
+    @property
+    def asked(self) -> tuple[str, datetime] | None:
+        """The newest command that a person gave for the mission, and when it was sent."""
+        return None if self.mission is None else self._commands.asked(self.mission["mission_id"])
+
     def wake(self) -> None:
         """Look at the database again now: something has changed there."""
+        self._told = True
         self._wake.set()
-        self._command_wake.set()
+        self._commands.wake()
 
     async def run(self) -> None:
         """Run until cancelled or until the lease has gone to another gateway."""
         await self.link.open()
         try:
-            await self._forget_old_commands()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._run_missions())
-                tasks.create_task(self._run_commands())
+                tasks.create_task(self._commands.run())
                 tasks.create_task(self._watch_link())
+        except* LeaseLost:
+            self._log.warning("vehicle left to another gateway", epoch=self.lease.epoch)
         finally:
             await self.link.close()
 
     async def _watch_link(self) -> None:
-        async for _ in self.link.changes():
+        async for state in self.link.changes():
+            self._note_releases(state)
             self._wake.set()
 
-    async def _wait(self, event: asyncio.Event) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), POLL_S)
-        event.clear()
-
-    # -- missions ----------------------------------------------------------------------------------
+    def _note_releases(self, state: VehicleState, *, seen_happen: bool = True) -> None:
+        """Keep when and where a release was heard of: by the time it is written the vehicle may be elsewhere."""
+        if self.mission is None or not self._recognised or state.progress.mission_id != self.mission["mission_id"]:
+            return
+        for release in state.progress.releases:
+            position = state.position if seen_happen and release.evidence == "sensor" else None
+            self._seen.setdefault(release.step, _Seen(self._clock.now(), position))
 
     async def _run_missions(self) -> None:
         while True:
@@ -108,18 +141,24 @@ class VehicleRunner:
                 await self._advance()
             except DATABASE_ERRORS as error:
                 self._log.warning("database is away; trying again", error=str(error).strip())
-            except (LinkDown, NotOurs) as error:
-                self._log.info("waiting for the link", error=str(error))
+            except HardwareError as error:
+                self._log.info("waiting for the vehicle", error=str(error))
+            except LeaseLost:
+                raise
             except Conflict as error:
-                # Somebody else has moved the row, or the lease has gone: read everything anew.
+                # Somebody else has moved the row: read everything anew.
                 self._log.warning("reading the mission anew", error=str(error))
-                self.mission = None
-            await self._wait(self._wake)
+                self._forget()
+            # Not wait_for, which in Python 3.11 swallows a cancellation that meets the event.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            self._wake.clear()
 
     async def _advance(self) -> None:
         """Take the one next step that the database and the vehicle call for."""
-        if self.mission is None:
-            await self._adopt()
+        if self.mission is None or self.mission["state"] == "accepted":
+            await self._look()
         row = self.mission
         if row is None or not self.lease.held():
             return
@@ -129,22 +168,45 @@ class VehicleRunner:
                 await self._start(row)
         elif not self._recognised:
             await self._reattach(row)
+        elif row["state"] == "starting":
+            await self._settle(row)
         else:
             await self._follow(row, state)
 
-    async def _adopt(self) -> None:
-        """Find the mission that this vehicle is on, or should begin."""
+    async def _look(self) -> None:
+        """Find the mission that this vehicle is on, or should begin, when there is news or none for long.
+
+        A vehicle says something many times a second; the database is not asked as often.
+        """
+        if not self._told and time.monotonic() < self._look_at_s:
+            return
+        told, self._told = self._told, False
         async with self._database.transaction() as conn:
             row = await missions.active(conn, self.vehicle_id)
             row = row or await missions.next_accepted(conn, self.vehicle_id)
+            if row is None and (told or time.monotonic() >= self._troubled_at_s):
+                self._troubled = await missions.troubled(conn, self.vehicle_id)
+                self._troubled_at_s = time.monotonic() + TROUBLED_S
+        self._look_at_s = time.monotonic() + POLL_S
         if row is None:
-            return
+            self.mission = None
+        elif self.mission is None or any(row[key] != self.mission[key] for key in ("mission_id", "state")):
+            self._adopt(row)
+
+    def _adopt(self, row: dict[str, Any]) -> None:
         self.mission = row
         self._steps = mission_from_json(row["trip"]["mission"])
         self._recognised = False
+        self._not_begun = "the service restarted before the vehicle had begun"
+        self._settled_at_s = time.monotonic() + SETTLE_S
+        self._seen = {}
         self._recorded = set()
-        self._lost_since = None
+        self._idle_since = None
         self.link.expect(self._steps)
+
+    def _forget(self) -> None:
+        self.mission = None
+        self._told = True
 
     def _may_start(self, row: dict[str, Any], state: VehicleState) -> bool:
         on_time = self._clock.now() >= row["planned_depart"]
@@ -155,33 +217,59 @@ class VehicleRunner:
         mission = self._steps
         if mission is None:
             return
-        await self._refresh(row)
-        if row["state"] != "accepted":
-            self.mission = None
+        if not await self._cleared(row):
             return
-        await self._move(row, "starting", cause="upload and start")
         try:
             await self.link.upload(mission)
             await self.link.start()
         except HardwareError as error:
-            self._log.warning("start failed", mission=row["mission_id"], error=str(error))
-            await self._settle_start(row, str(error) or type(error).__name__)
+            self._not_begun = str(error) or type(error).__name__
+            self._log.warning("start failed", mission=row["mission_id"], error=self._not_begun)
+            self._recognised = True
+            said_no = isinstance(error, Refused | MissionRejected | NotSupported)
+            self._settled_at_s = time.monotonic() + (0.0 if said_no else SETTLE_S)
+            await self._settle(row)
             return
         self._recognised = True
         await self._begin(row, "the vehicle has begun")
 
-    async def _settle_start(self, row: dict[str, Any], why: str) -> None:
-        """After a failed start: what counts is whether the vehicle has begun all the same."""
+    async def _cleared(self, row: dict[str, Any]) -> bool:
+        """Take the mission to ``starting`` if nothing that flies is in its way; launches are decided one by one."""
+        async with leases.fenced(self._database, self.lease) as conn:
+            at = self._clock.now()
+            region = await regions.load(conn, row["region_id"])
+            blocking = [] if self.vehicle["kind"] != "drone" else await clearance.in_the_way(conn, row, region, at=at)
+            if not blocking:
+                await missions.move(conn, row["mission_id"], "starting", at=at, cause="upload and start")
+        if blocking != self._blocking:
+            self._blocking = blocking
+            self._log.info("launch waits", mission=row["mission_id"], for_missions=blocking)
+        if not blocking:
+            row["state"] = "starting"
+        return not blocking
+
+    async def _settle(self, row: dict[str, Any]) -> None:
+        """Say whether the vehicle has begun, by nothing but what it does: an error on the way proves neither.
+
+        While it is not heard, or is armed and stands, or may just have been told, the mission is still starting.
+        """
         state = self.link.state()
-        if _has_begun(state, row["mission_id"]):
-            self._recognised = True
-            await self._begin(row, f"the vehicle has begun although: {why}")
+        if not state.connected:
             return
-        async with self._database.transaction() as conn:
+        if self._has_begun(row, state):
+            await self._begin(row, f"the vehicle has begun, after: {self._not_begun}")
+        elif not state.armed and state.on_ground and time.monotonic() >= self._settled_at_s:
+            await self._give_back(row)
+
+    async def _give_back(self, row: dict[str, Any]) -> None:
+        """A mission that has not begun goes back to the pilot, or fails when that has not helped."""
+        why = self._not_begun
+        async with leases.fenced(self._database, self.lease) as conn:
             attempts = await missions.start_attempts(conn, row["mission_id"])
-        end = "failed" if attempts >= missions.MAX_START_ATTEMPTS else "loaded"
-        await self._move(row, end, cause=f"start refused: {why}", reason=why)
-        self.mission = None
+            end = "failed" if attempts >= missions.MAX_START_ATTEMPTS else "loaded"
+            cause, at = f"not started: {why}", self._clock.now()
+            await missions.move(conn, row["mission_id"], end, at=at, cause=cause, reason=why)
+        self._forget()
 
     async def _reattach(self, row: dict[str, Any]) -> None:
         """After a restart or a takeover: read what the vehicle is doing and reconcile the row with it."""
@@ -199,18 +287,12 @@ class VehicleRunner:
             finished=state.progress.finished,
         )
         self._recognised = True
-        if row["state"] == "starting":
-            if ours and _has_begun(state, row["mission_id"]):
-                await self._begin(row, "found under way after a restart")
-            elif not state.armed and state.on_ground:
-                why = "the service restarted before the vehicle had begun"
-                await self._move(row, "loaded", cause=why, reason=why)
-                self.mission = None
-            else:
-                self._recognised = False
+        self._note_releases(state, seen_happen=False)
+        if row["state"] == "starting" and self._has_begun(row, state):
+            await self._begin(row, "found under way after a restart")
 
     async def _begin(self, row: dict[str, Any], cause: str) -> None:
-        async with self._fenced() as conn:
+        async with leases.fenced(self._database, self.lease) as conn:
             await missions.begin(conn, row["mission_id"], at=self._clock.now(), cause=cause)
         row["state"] = "underway"
 
@@ -220,7 +302,7 @@ class VehicleRunner:
         if not state.connected:
             return
         if state.progress.mission_id == row["mission_id"] and state.progress.step != row["step"]:
-            async with self._database.transaction() as conn:
+            async with leases.fenced(self._database, self.lease) as conn:
                 await missions.set_step(conn, row["mission_id"], state.progress.step)
             row["step"] = state.progress.step
         if await self._ended(row, state):
@@ -232,31 +314,34 @@ class VehicleRunner:
     async def _record_releases(self, row: dict[str, Any], state: VehicleState) -> None:
         if self._steps is None or state.progress.mission_id != row["mission_id"]:
             return
-        sites = {tuple(stop["order_ids"]): stop["to_site"] for stop in row["trip"]["stops"]}
+        self._note_releases(state)
         for release in state.progress.releases:
-            if release.step in self._recorded:
-                continue
-            step = self._steps.steps[release.step]
-            async with self._fenced() as conn:
-                delivered = await missions.deliver(
-                    conn,
-                    row["mission_id"],
-                    vehicle_id=self.vehicle_id,
-                    step=release.step,
-                    to_site=sites[step.order_ids],
-                    at=self._clock.now(),
-                    evidence=release.evidence,
-                    detail=release.detail,
-                    position=state.position if release.evidence == "sensor" else step.position,
-                )
-            self._recorded.add(release.step)
-            self._log.info("delivered", mission=row["mission_id"], orders=delivered, by=release.evidence)
+            if release.step not in self._recorded:
+                await self._record_release(row, release, self._steps.steps[release.step])
+                self._recorded.add(release.step)
+
+    async def _record_release(self, row: dict[str, Any], release: Release, step: Step) -> None:
+        sites = {tuple(stop["order_ids"]): stop["to_site"] for stop in row["trip"]["stops"]}
+        seen = self._seen[release.step]
+        async with leases.fenced(self._database, self.lease) as conn:
+            delivered = await missions.deliver(
+                conn,
+                row["mission_id"],
+                vehicle_id=self.vehicle_id,
+                step=release.step,
+                to_site=sites[step.order_ids],
+                at=seen.at,
+                evidence=release.evidence,
+                detail=release.detail,
+                position=seen.position or step.position,
+            )
+        self._log.info("delivered", mission=row["mission_id"], orders=delivered, by=release.evidence)
 
     async def _ended(self, row: dict[str, Any], state: VehicleState) -> bool:
         why_not = self._ending(row, state)
         if why_not is None:
             return False
-        async with self._fenced() as conn:
+        async with leases.fenced(self._database, self.lease) as conn:
             left = [o["order_id"] for o in await missions.carried(conn, row["mission_id"]) if o["open"]]
             if why_not:
                 end, reason = "failed", why_not
@@ -273,27 +358,44 @@ class VehicleRunner:
                 reason=reason,
             )
         self._log.info("mission ended", mission=row["mission_id"], state=end, reason=reason)
-        self.mission = None
+        self._forget()
         return True
 
     def _ending(self, row: dict[str, Any], state: VehicleState) -> str | None:
         """Return None while the mission goes on, "" when the vehicle is home, else what is wrong."""
         if state.progress.mission_id == row["mission_id"] and state.progress.finished:
             return ""
-        idle = state.on_ground and not state.armed and state.activity in {Activity.IDLE, Activity.HOLD}
-        drone_down = idle and self.vehicle["kind"] == "drone"
-        lost = state.activity is Activity.IDLE and state.progress.mission_id != row["mission_id"]
-        if not (drone_down or lost):
-            self._lost_since = None
+        if not self._stands_idle(state):
+            self._idle_since = None
             return None
-        now = self._clock.now()
-        self._lost_since = self._lost_since or now
-        if now - self._lost_since < timedelta(seconds=LOST_MISSION_S):
+        now, now_s = self._clock.now(), time.monotonic()
+        self._idle_since = self._idle_since or (now, now_s)
+        since, since_s = self._idle_since
+        if now - since < timedelta(seconds=LOST_MISSION_S) or now_s - since_s < LOST_MISSION_WALL_S:
             return None
-        if drone_down and self._at_home(state):
+        if self._at_home(state):
             return ""
         place = f"{state.position.lat:.6f}, {state.position.lon:.6f}" if state.position else "unknown"
         return f"the vehicle stands idle at {place} and does not carry the mission on"
+
+    def _stands_idle(self, state: VehicleState) -> bool:
+        """Whether the vehicle does nothing at all: it will not go on with its mission by itself."""
+        if self.vehicle["kind"] == "drone":
+            return state.on_ground and not state.armed and state.activity in {Activity.IDLE, Activity.HOLD}
+        return state.activity is Activity.IDLE
+
+    def _has_begun(self, row: dict[str, Any], state: VehicleState) -> bool:
+        """Whether the vehicle's own state shows that it is on, or was on, this mission."""
+        progress = state.progress
+        if progress.mission_id != row["mission_id"]:
+            return False
+        if progress.finished or progress.releases:
+            return True
+        if self.vehicle["kind"] == "drone":
+            moving = {Activity.MISSION, Activity.TAKEOFF, Activity.RETURN, Activity.LAND}
+            return state.activity in moving or not state.on_ground
+        # A robot has its mission's order only once it has been started.
+        return state.activity not in {Activity.IDLE, Activity.UNKNOWN}
 
     def _at_home(self, state: VehicleState) -> bool:
         if self._steps is None or state.position is None:
@@ -310,88 +412,7 @@ class VehicleRunner:
         faults = f": {state.faults[-1]}" if state.faults else ""
         return f"the vehicle itself ({state.mode or state.activity.value}){faults}"
 
-    # -- commands ----------------------------------------------------------------------------------
-
-    async def _forget_old_commands(self) -> None:
-        while True:
-            try:
-                async with self._fenced() as conn:
-                    await commands.abandon(conn, vehicle_id=self.vehicle_id, at=self._clock.now())
-                return
-            except DATABASE_ERRORS as error:
-                self._log.warning("database is away; trying again", error=str(error).strip())
-                await asyncio.sleep(POLL_S)
-
-    async def _run_commands(self) -> None:
-        slots = asyncio.Semaphore(MAX_COMMANDS_AT_ONCE)
-        async with asyncio.TaskGroup() as running:
-            while True:
-                try:
-                    command = await self._claim_command(slots)
-                except DATABASE_ERRORS as error:
-                    self._log.warning("database is away; trying again", error=str(error).strip())
-                    command = None
-                if command is None:
-                    await self._wait(self._command_wake)
-                else:
-                    await slots.acquire()
-                    running.create_task(self._execute(command, slots))
-
-    async def _claim_command(self, slots: asyncio.Semaphore) -> dict[str, Any] | None:
-        if slots.locked() or not self.lease.held():
-            return None
-        now = self._clock.now()
-        async with self._fenced() as conn:
-            return await commands.claim(conn, vehicle_id=self.vehicle_id, epoch=self.lease.epoch, at=now)
-
-    async def _execute(self, command: dict[str, Any], slots: asyncio.Semaphore) -> None:
-        send = {
-            "hold": self.link.hold,
-            "resume": self.link.resume,
-            "return": self.link.return_home,
-            "land": self.link.land,
-        }[command["kind"]]
-        try:
-            await send()
-            state, outcome = "done", f"the vehicle shows: {self.link.state().activity.value}"
-        except HardwareError as error:
-            state, outcome = "failed", str(error) or type(error).__name__
-        finally:
-            slots.release()
-        self._log.info("command", kind=command["kind"], issuer=command["issuer"], state=state, outcome=outcome)
-        while True:
-            try:
-                async with self._database.transaction() as conn:
-                    await commands.finish(
-                        conn, command["command_id"], state=state, outcome=outcome, at=self._clock.now()
-                    )
-                return
-            except DATABASE_ERRORS:
-                await asyncio.sleep(POLL_S)
-
-    # -- database ----------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _fenced(self) -> AsyncIterator[Connection]:
-        """Yield a transaction that fails when the lease has gone to another gateway."""
-        async with self._database.transaction() as conn:
-            await leases.fence(conn, self.lease)
-            yield conn
-
-    async def _refresh(self, row: dict[str, Any]) -> None:
-        async with self._database.transaction() as conn:
-            row["state"] = (await missions.get(conn, row["mission_id"]))["state"]
-
     async def _move(self, row: dict[str, Any], to_state: str, *, cause: str, reason: str | None = None) -> None:
-        async with self._fenced() as conn:
+        async with leases.fenced(self._database, self.lease) as conn:
             await missions.move(conn, row["mission_id"], to_state, at=self._clock.now(), cause=cause, reason=reason)
         row["state"] = to_state
-
-
-def _has_begun(state: VehicleState, mission_id: str) -> bool:
-    """Whether the vehicle's own state shows that it is on, or was on, this mission."""
-    progress = state.progress
-    if progress.mission_id != mission_id:
-        return False
-    moving = {Activity.MISSION, Activity.TAKEOFF, Activity.RETURN, Activity.LAND}
-    return progress.finished or bool(progress.releases) or state.activity in moving or not state.on_ground

@@ -102,7 +102,7 @@ class EmbeddedBroker:
                 "broker", argv, env={"PATH": _program_path()}, user=user, on_line=self._on_line
             )
             if await self._answers(self.child):
-                (self._folder / "port").write_text(str(self.port), encoding="ascii")
+                write_private(self._folder / "port", str(self.port), self._user)
                 return
             said = "\n".join(self.child.tail)
             await self.stop()

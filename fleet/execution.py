@@ -7,13 +7,10 @@ from typing import Any
 
 from hardware.mission import Mission, Step, StepKind
 from routing.geo import Position
+from routing.motion import RELEASE_HEIGHT_M
 from routing.plan import Leg, StopAction, Trip
 from routing.region.model import Region
 from routing.vehicle_type import VehicleKind, VehicleType
-
-RELEASE_HEIGHT_M = 4.0
-"""Height above the drop point at which a drone lets a parcel go; above what GPS and terrain errors add up to
-(3 m vertically at 95 % for a multi-band receiver, 1 m for a surveyed drop point)."""
 
 
 def compile_mission(mission_id: str, trip: Trip, vehicle_type: VehicleType, region: Region) -> Mission:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from fleet import leases, live, regions, vehicles
+from fleet.alarms import AlarmWatch
 from fleet.bus import connect
 from fleet.changes import listen
 from fleet.db.database import Database
@@ -67,6 +69,7 @@ class Gateway:
         self._leases: dict[str, Lease] = {}
         self._runners: dict[str, VehicleRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._alarms: dict[str, AlarmWatch] = {}
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``."""
@@ -116,6 +119,7 @@ class Gateway:
     async def _give_up(self, vehicle_id: str) -> None:
         self._leases.pop(vehicle_id).drop()
         self._runners.pop(vehicle_id, None)
+        self._alarms.pop(vehicle_id, None)
         task = self._tasks.pop(vehicle_id, None)
         if task is not None:
             task.cancel()
@@ -135,6 +139,9 @@ class Gateway:
             return
         runner = VehicleRunner(vehicle=row, link=link, lease=lease, database=self._database, clock=self._clock)
         self._runners[lease.vehicle_id] = runner
+        self._alarms[lease.vehicle_id] = AlarmWatch(
+            load_profile(row["type_id"]), region.site(row["home_site"]).position
+        )
         self._tasks[lease.vehicle_id] = group.create_task(self._guard(runner))
         _LOG.info("vehicle taken", vehicle=lease.vehicle_id, epoch=lease.epoch)
 
@@ -159,7 +166,7 @@ class Gateway:
                 lease=lease,
                 clock=self._clock,
                 on_sample=self._writer.put,
-                home=region.site(row["home_site"]).position,
+                home=region.site(row["home_site"]).pads[row["pad"]],
                 simulated=row["simulated"],
                 allow_real=self._runtime.allow_real,
             )
@@ -189,8 +196,15 @@ class Gateway:
             await asyncio.sleep(live.INTERVAL_S)
 
     def _snapshot(self) -> bytes:
-        views = [
-            live.vehicle_snapshot(v, runner.link.state(), runner.mission, gateway=self._runtime.name)
-            for v, runner in self._runners.items()
-        ]
-        return live.encode_snapshot(self._runtime.name, self._clock.now(), views)
+        now = self._clock.now()
+        views = [self._view(runner, now) for runner in self._runners.values()]
+        return live.encode_snapshot(self._runtime.name, now, views)
+
+    def _view(self, runner: VehicleRunner, now: datetime) -> dict[str, Any]:
+        state = runner.link.state()
+        alarms = self._alarms[runner.vehicle_id].see(
+            state, runner.concern, at=now, speed=self._clock.speed, asked=runner.asked
+        )
+        return live.vehicle_snapshot(
+            runner.vehicle_id, state, runner.mission, gateway=self._runtime.name, alarms=alarms
+        )

@@ -7,8 +7,7 @@ import asyncio
 import structlog
 
 from fleet import commands, orders, planning, regions, users
-from fleet.db.database import Database
-from fleet.dispatch import DATABASE_ERRORS
+from fleet.db.database import DATABASE_ERRORS, Database
 from telemetry.clock import Clock
 
 _LOG = structlog.get_logger()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from fleet.db.database import Connection, Database
@@ -80,6 +82,14 @@ async def free_vehicles(conn: Connection, *, holder: str, limit: int) -> list[st
 async def release_all(conn: Connection, *, holder: str) -> None:
     """Give back everything, so that another gateway need not wait."""
     await conn.execute(_SQL["release"], {"holder": holder})
+
+
+@asynccontextmanager
+async def fenced(database: Database, lease: Lease) -> AsyncIterator[Connection]:
+    """Yield a transaction that raises ``LeaseLost``, and changes nothing, when the lease is not ours any more."""
+    async with database.transaction() as conn:
+        await fence(conn, lease)
+        yield conn
 
 
 async def fence(conn: Connection, lease: Lease) -> None:

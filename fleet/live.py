@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from fleet.alarms import Alarm, unheard
 from hardware.link import VehicleState
 
 TOPIC_PREFIX = "todoke/live/"
@@ -20,7 +23,12 @@ MAX_VEHICLES = 5000
 
 
 def vehicle_snapshot(
-    vehicle_id: str, state: VehicleState, mission: dict[str, Any] | None, *, gateway: str
+    vehicle_id: str,
+    state: VehicleState,
+    mission: dict[str, Any] | None,
+    *,
+    gateway: str,
+    alarms: Iterable[Alarm] = (),
 ) -> dict[str, Any]:
     """Return the live view of one vehicle, as the console receives it."""
     position = state.position
@@ -45,6 +53,7 @@ def vehicle_snapshot(
         "step": state.progress.step if mission else None,
         "steps": len(trip) if mission else None,
         "faults": list(state.faults),
+        "alarms": [asdict(alarm) for alarm in alarms],
         "gateway": gateway,
     }
 
@@ -102,5 +111,6 @@ class LiveView:
     def _shown(self, vehicle_id: str) -> dict[str, Any]:
         vehicle = self._vehicles[vehicle_id]
         if time.monotonic() - self._heard_s[vehicle_id] > SILENT_S:
-            return {**vehicle, "connected": False, "ready": False}
+            alarms = unheard(vehicle, vehicle.get("t"))
+            return {**vehicle, "connected": False, "ready": False, "alarms": alarms}
         return vehicle

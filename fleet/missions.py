@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, custody, orders, vehicles
+from fleet import audit, clearance, custody, orders, vehicles
 from fleet.db.database import Connection
 from fleet.errors import Conflict, NotFound
 from fleet.execution import compile_mission, mission_to_json
 from fleet.ids import new_id
 from hardware.mission import StepKind
 from hardware.profiles import load_profile
+from routing.deconflict import given_trip
 from routing.geo import Position
 from routing.plan import Plan
-from routing.region.model import Region
+from routing.problem import Problem
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "missions.sql")
@@ -45,22 +47,23 @@ MAX_START_ATTEMPTS = 5
 
 
 async def create_from_plan(
-    conn: Connection, plan: Plan, *, run_id: str, region: Region, at: datetime, actor: str
+    conn: Connection, plan: Plan, problem: Problem, *, run_id: str, at: datetime, actor: str
 ) -> list[str]:
-    """Turn an approved plan into missions and bind its orders to them; return the missions' ids."""
+    """Turn an approved plan of ``problem`` into missions and bind its orders to them; return the missions' ids."""
     created = []
+    fleet = {vehicle.vehicle_id: vehicle for vehicle in problem.vehicles}
     for route in plan.routes:
         vehicle = await vehicles.get(conn, route.vehicle_id)
         if vehicle["retired_at"] is not None:
             raise Conflict(f"vehicle {route.vehicle_id!r} has been retired since the plan was made; ask for a new one")
         for ordinal, trip in enumerate(route.trips):
             mission_id = new_id("m")
-            mission = compile_mission(mission_id, trip, load_profile(vehicle["type_id"]), region)
+            mission = compile_mission(mission_id, trip, load_profile(vehicle["type_id"]), problem.region)
             await conn.execute(
                 _SQL["insert"],
                 {
                     "mission_id": mission_id,
-                    "region_id": region.region_id,
+                    "region_id": problem.region.region_id,
                     "run_id": run_id,
                     "vehicle_id": route.vehicle_id,
                     "ordinal": ordinal,
@@ -71,6 +74,9 @@ async def create_from_plan(
                 },
             )
             await _log(conn, mission_id, None, "planned", at=at, cause=f"plan {run_id} approved by {actor}")
+            trip_given = given_trip(trip, fleet[route.vehicle_id], problem.region, wind=problem.wind)
+            # A trip's id is its own within one plan only; the next plan is given trips of several.
+            await clearance.keep(conn, mission_id, replace(trip_given, trip_id=mission_id))
             for step_index, step in enumerate(mission.steps):
                 for order_id in step.order_ids if step.kind is StepKind.RELEASE else ():
                     values = {"mission_id": mission_id, "order_id": order_id, "step": step_index}
@@ -114,6 +120,16 @@ async def active(conn: Connection, vehicle_id: str) -> dict[str, Any] | None:
 async def next_accepted(conn: Connection, vehicle_id: str) -> dict[str, Any] | None:
     """Return the next mission of a vehicle whose launch a pilot has accepted, if any."""
     return await (await conn.execute(_SQL["next_accepted"], {"vehicle_id": vehicle_id})).fetchone()
+
+
+async def open_times(conn: Connection, *, region_id: str) -> list[dict[str, Any]]:
+    """Return when the missions that have not ended should be where, each vehicle's in sequence (``fleet.delays``)."""
+    return await (await conn.execute(_SQL["open_times"], {"region_id": region_id})).fetchall()
+
+
+async def troubled(conn: Connection, vehicle_id: str) -> dict[str, Any] | None:
+    """Return the last mission of a vehicle that was loaded, with ``attempts`` to start it and ``parcels_aboard``."""
+    return await (await conn.execute(_SQL["troubled"], {"vehicle_id": vehicle_id})).fetchone()
 
 
 async def carried(conn: Connection, mission_id: str) -> list[dict[str, Any]]:

@@ -73,10 +73,7 @@ async def receive_all(
     ``orders`` twice.
     """
     by_ref: dict[str, NewOrder] = {}
-    clashes = []
-    for order in orders:
-        if by_ref.setdefault(order.external_ref, order) != order:
-            clashes.append(order.external_ref)
+    clashes = [o.external_ref for o in orders if by_ref.setdefault(o.external_ref, o) != o]
     rows = [asdict(order) | {"order_id": new_id("o")} for order in by_ref.values()]
     cursor = await conn.execute(_SQL["insert_all"], {"region_id": region_id, "at": at, "rows": Jsonb(rows)})
     taken = {row["external_ref"]: row["order_id"] for row in await cursor.fetchall()}

@@ -6,15 +6,15 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
-from fleet import housekeeping, planning
+from fleet import housekeeping, planning, regions
 from fleet.changes import listen
-from fleet.db.database import Database
-from fleet.dispatch import DATABASE_ERRORS
+from fleet.db.database import DATABASE_ERRORS, Database
 from fleet.errors import FleetError
 from fleet.ids import new_id
 from fleet.runtime import Runtime
@@ -43,7 +43,7 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
     wake = asyncio.Event()
     async with Database.open(runtime.dsn, max_size=3) as database, asyncio.TaskGroup() as group:
         work = [
-            group.create_task(_work(database, clock, holder=holder, wake=wake)),
+            group.create_task(_work(database, clock, home=runtime.home, holder=holder, wake=wake)),
             group.create_task(housekeeping.run(database, clock)),
             group.create_task(listen(runtime.dsn, lambda table: wake.set() if table in _TABLES else None)),
         ]
@@ -53,22 +53,23 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
             task.cancel()
 
 
-async def _work(database: Database, clock: Clock, *, holder: str, wake: asyncio.Event) -> None:
+async def _work(database: Database, clock: Clock, *, home: Path, holder: str, wake: asyncio.Event) -> None:
     while True:
         try:
             async with database.transaction() as conn:
                 claimed = await planning.claim(conn, holder=holder)
             if claimed is not None:
-                await _plan(database, clock, claimed, holder=holder)
+                await _plan(database, clock, claimed, home=home, holder=holder)
                 continue
         except DATABASE_ERRORS as error:
             _LOG.warning("database is away; trying again", error=str(error).strip())
         with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), POLL_S)
+            async with asyncio.timeout(POLL_S):
+                await wake.wait()
         wake.clear()
 
 
-async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, holder: str) -> None:
+async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, home: Path, holder: str) -> None:
     run_id = run_row["run_id"]
     try:
         if run_row["attempts"] > MAX_ATTEMPTS:
@@ -76,7 +77,8 @@ async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, ho
         async with database.transaction() as conn:
             problem = await planning.build_problem(conn, run_row, at=clock.now())
             await planning.record_problem(conn, run_id, problem_to_json(problem), problem_hash(problem))
-        result = await solve_in_child(problem, seconds=run_row["seconds"], seed=run_row["seed"])
+        region = await asyncio.to_thread(regions.packed_file, home, problem.region)
+        result = await solve_in_child(problem, region, seconds=run_row["seconds"], seed=run_row["seed"])
     except (FleetError, RoutingError) as error:
         result = {"error": str(error)}
     _LOG.info("planned", run=run_id, error=result.get("error"), violations=len(result.get("violations") or []))
@@ -107,19 +109,29 @@ async def _record(database: Database, clock: Clock, run_id: str, result: dict[st
 
 
 async def solve_in_child(
-    problem: Problem, *, seconds: float, seed: int, worker: Sequence[str] = WORKER, grace_s: float = GRACE_S
+    problem: Problem,
+    region: Path,
+    *,
+    seconds: float,
+    seed: int,
+    worker: Sequence[str] = WORKER,
+    grace_s: float = GRACE_S,
 ) -> dict[str, Any]:
     """Solve and validate in a process that can be killed: OR-Tools holds the interpreter for a whole solve.
 
-    Returns ``{"plan", "violations"}`` or ``{"error"}``; raises ``FleetError`` when the child does not answer
-    within ``seconds`` and ``grace_s`` of wall time, or with something else.
+    ``region`` is the file with the problem's packed region. Returns ``{"plan", "violations"}`` or ``{"error"}``;
+    raises ``FleetError`` when the child does not answer within ``seconds`` and ``grace_s`` of wall time, or with
+    something else.
     """
     child = await asyncio.create_subprocess_exec(
         *worker, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    request = orjson.dumps({"problem": problem_to_json(problem), "seconds": seconds, "seed": seed})
+    request = orjson.dumps(
+        {"region": str(region), "problem": problem_to_json(problem), "seconds": seconds, "seed": seed}
+    )
     try:
-        out, err = await asyncio.wait_for(child.communicate(request), seconds + grace_s)
+        async with asyncio.timeout(seconds + grace_s):
+            out, err = await child.communicate(request)
     except TimeoutError as error:
         raise FleetError(f"the solve took longer than {seconds + grace_s:.0f} s and was stopped") from error
     finally:

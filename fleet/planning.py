@@ -8,12 +8,12 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, missions, orders, regions, vehicles
+from fleet import audit, clearance, missions, orders, regions, vehicles
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.ids import new_id
 from hardware.profiles import load_profile
-from routing.formats.json import plan_from_json
+from routing.formats.json import plan_from_json, problem_from_json
 from routing.plan import Plan, Route, Trip
 from routing.problem import FleetVehicle, OrderRequest, Problem
 from telemetry.sqlfile import statements
@@ -63,7 +63,7 @@ async def get(conn: Connection, run_id: str) -> dict[str, Any]:
 
 
 async def listing(conn: Connection, *, region_id: str, limit: int = 50) -> list[dict[str, Any]]:
-    """Return the newest runs."""
+    """Return the newest runs; only one that waits for a decision comes with its plan."""
     return await (await conn.execute(_SQL["list_all"], {"region_id": region_id, "limit": limit})).fetchall()
 
 
@@ -87,7 +87,7 @@ async def build_problem(conn: Connection, run: dict[str, Any], *, at: datetime) 
         profile = load_profile(row["type_id"])
         last = max(filter(None, (free_from.get(row["vehicle_id"]), back_since.get(row["vehicle_id"]))), default=at)
         available = max(start, last + timedelta(seconds=profile.turnaround_s)) if last != at else start
-        fleet.append(FleetVehicle(row["vehicle_id"], profile, row["home_site"], available))
+        fleet.append(FleetVehicle(row["vehicle_id"], profile, row["home_site"], available, row["pad"]))
     return Problem(
         region=await regions.load(conn, region_id),
         orders=tuple(
@@ -106,6 +106,7 @@ async def build_problem(conn: Connection, run: dict[str, Any], *, at: datetime) 
         vehicles=tuple(fleet),
         start=start,
         seed=run["seed"],
+        given=await clearance.given(conn, region_id=region_id, at=at),
     )
 
 
@@ -153,7 +154,8 @@ async def approve(conn: Connection, run_id: str, *, at: datetime, actor: str) ->
         raise Conflict(f"plan {run_id} is out of date: {stale}; reject it and ask for a new one")
     await conn.execute(_SQL["decide"], {"run_id": run_id, "state": "approved", "actor": actor, "at": at})
     region = await regions.load(conn, run["region_id"])
-    created = await missions.create_from_plan(conn, plan, run_id=run_id, region=region, at=at, actor=actor)
+    problem = problem_from_json(run["problem"], region)
+    created = await missions.create_from_plan(conn, plan, problem, run_id=run_id, at=at, actor=actor)
     for unserved in plan.unserved:
         row = await orders.get(conn, unserved.order_id)
         if row["state"] != "received":

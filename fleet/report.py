@@ -5,28 +5,29 @@ from __future__ import annotations
 import asyncio
 import platform
 from importlib.metadata import version
+from statistics import median
 from typing import Any
 
-import numpy as np
-
+from fleet import regions
 from fleet.db.database import Connection
+from fleet.tracks import Track, closest, energy_wh, from_rows, legs_m, length_m, zone_violations
 from fleet.version import VERSION
-from routing.geo import EARTH_RADIUS_M
+from hardware.profiles import load_profile
+from routing.region.model import Region
 from telemetry.clock import Clock
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "report.sql")
 
 _LIBRARIES = ("mavsdk", "ortools", "paho-mqtt", "shapely", "fastapi", "psycopg")
-_NOISE_M = 0.5
-"""Movements between two samples below this are receiver noise and are not driven or flown."""
 
 
 async def of_day(conn: Connection, *, region_id: str, clock: Clock) -> dict[str, Any]:
     """Return the report of everything stored for a region.
 
-    ``distance_km`` is summed over stored tracks while on a mission; ``seconds.simulated`` runs from the first
-    departure to the last return; ``on_time`` counts deliveries within their window.
+    Distances, legs, energy and separation are measured on stored tracks while on a mission;
+    ``seconds.simulated`` runs from the first departure to the last return; ``on_time`` counts deliveries
+    within their window.
     """
     values = {"region_id": region_id, "now": clock.now()}
 
@@ -35,6 +36,8 @@ async def of_day(conn: Connection, *, region_id: str, clock: Clock) -> dict[str,
 
     orders, missions, samples = await rows("orders"), await rows("missions"), await rows("samples")
     server = (await rows("server"))[0]
+    region = await regions.load(conn, region_id)
+    tracks = from_rows(await rows("tracks"), region.frame)
     batteries = [float(row["battery_min_pct"]) for row in samples if row["battery_min_pct"] is not None]
     return {
         "region": region_id,
@@ -47,7 +50,7 @@ async def of_day(conn: Connection, *, region_id: str, clock: Clock) -> dict[str,
             "by_vehicle": {row["vehicle_id"]: row["stored"] for row in samples},
         },
         "seconds": _seconds(missions, clock),
-        "distance_km": await asyncio.to_thread(_distances_km, await rows("tracks")),
+        **await asyncio.to_thread(_measured, tracks, await rows("mission_times"), region),
         "commands": {f"{row['kind']} {row['state']}": row["number"] for row in await rows("commands")},
         "versions": {
             "todoke": VERSION,
@@ -125,27 +128,36 @@ def _seconds(missions: list[dict[str, Any]], clock: Clock) -> dict[str, float | 
     return {"simulated": round(simulated, 1), "wall": round(clock.wall_seconds(simulated), 1)}
 
 
-def _distances_km(rows: list[dict[str, Any]]) -> dict[str, float]:
-    total = {"drone": 0.0, "robot": 0.0}
-    by_vehicle: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for row in rows:
-        by_vehicle.setdefault((row["vehicle_id"], row["kind"]), []).append((row["lat_e7"], row["lon_e7"]))
-    for (_, kind), points in by_vehicle.items():
-        total[kind] += _track_length_m(np.radians(np.asarray(points, dtype=np.float64) / 1e7)) / 1000
-    return {kind: round(km, 3) for kind, km in total.items()}
+def _measured(tracks: list[Track], mission_rows: list[dict[str, Any]], region: Region) -> dict[str, Any]:
+    """What the stored tracks show: distances, legs, energy, separation and zones."""
+    by_kind: dict[str, list[Track]] = {kind: [t for t in tracks if t.kind == kind] for kind in ("drone", "robot")}
+    near = closest(tracks)
+    return {
+        "distance_km": {
+            kind: round(sum(length_m(t.east_m, t.north_m) for t in of) / 1000, 3) for kind, of in by_kind.items()
+        },
+        "median_leg_m": {kind: _median_leg_m(of, mission_rows) for kind, of in by_kind.items()},
+        "energy_wh": {
+            kind: round(sum(energy_wh(t, load_profile(t.type_id).battery_wh) for t in of), 1)
+            for kind, of in by_kind.items()
+        },
+        "separation_min": {
+            "horizontal_m": near.horizontal_m,
+            "vertical_m": near.vertical_m,
+            "vehicles": near.vehicles,
+            "violations": near.violations,
+        },
+        "zone_violations": zone_violations(tracks, region),
+    }
 
 
-def _track_length_m(track_rad: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """Length of a track of (lat, lon) in radians, shape (n, 2): equirectangular between neighbours.
-
-    Points closer than the noise to the last one kept are skipped, so that standing still adds nothing.
-    """
-    length_m, last = 0.0, track_rad[0]
-    for point in track_rad[1:]:
-        north = point[0] - last[0]
-        east = (point[1] - last[1]) * np.cos(last[0])
-        step_m = float(EARTH_RADIUS_M * np.hypot(north, east))
-        if step_m >= _NOISE_M:
-            length_m += step_m
-            last = point
-    return length_m
+def _median_leg_m(tracks: list[Track], mission_rows: list[dict[str, Any]]) -> float | None:
+    legs: list[float] = []
+    for track in tracks:
+        times = [
+            (float(row["started_s"]), float(row["ended_s"]), [float(t) for t in row["released_s"]])
+            for row in mission_rows
+            if row["vehicle_id"] == track.vehicle_id
+        ]
+        legs += legs_m(track, times)
+    return round(median(legs), 1) if legs else None

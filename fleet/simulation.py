@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 from fleet.child import Child
 from fleet.errors import StartFailed
+from routing.region.bundle import pack
 from routing.region.model import Region
 from telemetry.clock import Clock
 
@@ -39,14 +41,12 @@ def free_udp_port() -> int:
 
 
 def describe_drones(
-    region: Region, site_id: str, count: int, *, type_id: str, px4: bool = False
+    region: Region, places: Sequence[tuple[str, int]], *, type_id: str, px4: bool = False
 ) -> list[dict[str, Any]]:
-    """Return the configuration of ``count`` drones that stand at a site, 6 m apart."""
-    frame, home = region.frame, region.site(site_id).position
-    east_m, north_m = frame.to_local(home)
+    """Return the configuration of a drone for each place: a site's id and the index of one of its pads."""
     drones = []
-    for i in range(count):
-        place = frame.to_global(east_m, north_m + 6.0 * i)
+    for i, (site_id, pad) in enumerate(places):
+        place = region.site(site_id).pads[pad]
         port = PX4_API_PORT + i if px4 else free_udp_port()
         drones.append(
             {
@@ -63,24 +63,29 @@ def describe_drones(
     return drones
 
 
-def describe_robots(region: Region, site_id: str, count: int, *, type_id: str) -> list[dict[str, Any]]:
-    """Return the configuration of ``count`` robots that stand at a site's node."""
-    site = region.site(site_id)
-    x, y = region.frame.to_local(site.position)
-    return [
-        {
-            "vehicle_id": f"robot-{i + 1}",
-            "manufacturer": "todoke-sim",
-            "serial": f"robot-{i + 1}",
-            "type_id": type_id,
-            "map_id": region.region_id,
-            "x": x,
-            "y": y,
-            "theta": 0.0,
-            "node_id": site.node,
-        }
-        for i in range(count)
-    ]
+def describe_robots(region: Region, site_ids: Sequence[str], *, type_id: str) -> list[dict[str, Any]]:
+    """Return the configuration of a robot for each site named, at the site's node."""
+    nodes = {node.node_id: node.position for node in region.nodes}
+    robots = []
+    for i, site_id in enumerate(site_ids):
+        node = region.site(site_id).node
+        if node is None:
+            raise StartFailed(f"site {site_id} has no node of the ground network; no robot can start there")
+        x, y = region.frame.to_local(nodes[node])
+        robots.append(
+            {
+                "vehicle_id": f"robot-{i + 1}",
+                "manufacturer": "todoke-sim",
+                "serial": f"robot-{i + 1}",
+                "type_id": type_id,
+                "map_id": region.region_id,
+                "x": x,
+                "y": y,
+                "theta": 0.0,
+                "node_id": node,
+            }
+        )
+    return robots
 
 
 class Simulation:
@@ -127,7 +132,8 @@ class Simulation:
 
     async def _start(self) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
-        (self.folder / "region.json").write_text(json.dumps(self._region.to_json()), encoding="utf-8")
+        region = self.folder / "region.packed"
+        region.write_bytes(await asyncio.to_thread(pack, self._region))
         common = {
             "speed": self._clock.speed,
             "seed": self._seed,
@@ -136,7 +142,7 @@ class Simulation:
             "anchor_domain": self._clock.anchor_domain.isoformat(),
         }
         if self.drones:
-            config = {**common, "region": str(self.folder / "region.json"), "drones": self.drones}
+            config = {**common, "region": str(region), "drones": self.drones}
             module = "simulators.px4" if self._px4_dir else "simulators.drone"
             extra = ["--px4-dir", str(self._px4_dir)] if self._px4_dir else []
             await self._run(module, config, extra)

@@ -17,7 +17,9 @@ from typing import Self
 
 import psycopg
 
+from fleet import regions
 from fleet.config import Broker, Settings
+from fleet.db.database import Database
 from fleet.db.migrate import migrate
 from fleet.embedded import EmbeddedBroker, EmbeddedPostgres
 from fleet.embedded_broker import ACCEPTED, sign_in
@@ -117,6 +119,7 @@ class Supervisor:
         if applied:
             self._report("info", "database brought up to date", migrations=len(applied))
         clock = await self._settle_clock(dsn)
+        await self._store_regions(dsn, clock)
         broker = await self._start_broker()
         self._runtime = self._describe(dsn, broker, port, clock)
         self._save()
@@ -154,6 +157,11 @@ class Supervisor:
         if clock.simulated and self.settings.allow_real:
             raise ConfigError(f"allow_real: this database runs {clock.speed:g} times as fast; use a new TODOKE_HOME")
         return clock
+
+    async def _store_regions(self, dsn: str, clock: Clock) -> None:
+        async with Database.open(dsn, max_size=1) as database, database.transaction() as conn:
+            for problem in await regions.store_kept(conn, self._home, at=clock.now()):
+                self._report("warning", "a region is left out", why=problem)
 
     async def _start_broker(self) -> Broker:
         if self.settings.broker_url:

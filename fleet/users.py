@@ -81,7 +81,9 @@ def password_matches(password: str, stored: str | None) -> bool:
 async def put(conn: Connection, *, user_id: str, display_name: str, role: str, at: datetime) -> None:
     """Create a user, or change name and role; raises ``BadRequest`` naming the field that is malformed."""
     if not _USER_ID.fullmatch(user_id):
-        raise BadRequest(f"user_id: {user_id!r} must be 1 to 63 of a-z, 0-9 and . _ -, beginning with a letter or digit")
+        raise BadRequest(
+            f"user_id: {user_id!r} must be 1 to 63 of a-z, 0-9 and . _ -, beginning with a letter or digit"
+        )
     if not 1 <= len(display_name) <= MAX_NAME or not display_name.isprintable():
         raise BadRequest(f"display_name: 1 to {MAX_NAME} printable characters are needed")
     if role not in ROLES:

@@ -10,12 +10,15 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from fleet import audit
+from fleet import audit, regions
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from hardware.errors import NotSupported
 from hardware.mavlink.address import MavlinkAddress
 from hardware.profiles import load_profile
+from routing.errors import BadInput
+from routing.region.model import Region
+from routing.vehicle_type import VehicleKind
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "vehicles.sql")
@@ -27,7 +30,8 @@ class NewVehicle:
     """A vehicle to be registered.
 
     ``link`` is ``{"protocol": "mavlink", "bind": "127.0.0.1:14600"}`` with optional ``peer`` and
-    ``system_id``, or ``{"protocol": "vda5050", "manufacturer": ..., "serial": ...}``.
+    ``system_id``, or ``{"protocol": "vda5050", "manufacturer": ..., "serial": ...}``. ``pad`` is the index of
+    the pad of the home site on which a drone stands; each has one of its own.
     """
 
     vehicle_id: str
@@ -36,6 +40,7 @@ class NewVehicle:
     link: dict[str, Any]
     simulated: bool
     hardware_uid: str | None = None
+    pad: int = 0
 
 
 def _check_link(link: dict[str, Any], kind: str, hardware_uid: str | None) -> None:
@@ -70,23 +75,38 @@ def _check_mavlink(link: dict[str, Any], hardware_uid: str | None) -> None:
         raise BadRequest(f"link: {error}") from error
 
 
+def _check_home(region: Region, vehicle: NewVehicle, kind: VehicleKind) -> None:
+    pad = vehicle.pad
+    try:
+        site = region.site(vehicle.home_site)
+    except BadInput as error:
+        raise BadRequest(f"home_site: {error}") from error
+    if kind is VehicleKind.DRONE and not 0 <= pad < len(site.pads):
+        raise BadRequest(f"pad: site {site.site_id} has {len(site.pads)} pads, counted from 0; there is no {pad}")
+    if kind is VehicleKind.ROBOT and site.node is None:
+        raise BadRequest(f"home_site: no way leads to site {site.site_id}; a robot cannot start there")
+
+
 async def register(
     conn: Connection, vehicle: NewVehicle, *, region_id: str, at: datetime, actor: str
 ) -> dict[str, Any]:
     """Register a vehicle; the same registration again does nothing. Raises ``Conflict`` on another one.
 
-    Raises ``BadRequest`` for a link that no gateway could open, and ``BadInput`` for an unknown type.
+    Raises ``BadRequest`` for a link that no gateway could open or a home that is not there, and ``BadInput`` for
+    an unknown type.
     """
     if not _ID.fullmatch(vehicle.vehicle_id):
         raise BadRequest("vehicle_id: 1 to 63 letters, digits or . _ - are needed, beginning with a letter or digit")
     profile = load_profile(vehicle.type_id)
     _check_link(vehicle.link, profile.kind.value, vehicle.hardware_uid)
+    _check_home(await regions.load(conn, region_id), vehicle, profile.kind)
     values = {
         "vehicle_id": vehicle.vehicle_id,
         "region_id": region_id,
         "type_id": vehicle.type_id,
         "kind": profile.kind.value,
         "home_site": vehicle.home_site,
+        "pad": vehicle.pad,
         "link": Jsonb(vehicle.link),
         "hardware_uid": vehicle.hardware_uid,
         "simulated": vehicle.simulated,
@@ -95,10 +115,11 @@ async def register(
     try:
         row = await (await conn.execute(_SQL["insert"], values)).fetchone()
     except UniqueViolation as error:
-        raise Conflict(f"link of {vehicle.vehicle_id!r}: another vehicle has the same link") from error
+        taken = "pad" if error.diag.constraint_name == "vehicle_pad" else "link"
+        raise Conflict(f"{taken} of {vehicle.vehicle_id!r}: another vehicle has the same {taken}") from error
     if row is None:
         known = await get(conn, vehicle.vehicle_id)
-        same = ("type_id", "home_site", "hardware_uid", "simulated")
+        same = ("type_id", "home_site", "pad", "hardware_uid", "simulated")
         if known["link"] != vehicle.link or any(known[name] != values[name] for name in same):
             raise Conflict(f"vehicle {vehicle.vehicle_id!r} is registered already with other data")
         if known["retired_at"] is not None:

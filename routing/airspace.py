@@ -1,4 +1,4 @@
-"""The airspace rules that planned flights keep: height band over ground, and zones with their margin."""
+"""The airspace rules that planned flights keep: height band over ground, zones and obstacles with their margins."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from routing.geo import Position
 from routing.region.model import Region, Zone
 
 MIN_CLEARANCE_M = 60.0
-"""Least height over the terrain in cruise: trees and power lines are not in the terrain model."""
+"""Least height over the terrain in cruise: trees and low wires are not in the terrain model."""
 
 CEILING_AGL_M = 150.0
 """Greatest height above ground: from 150 m on a permission is needed (Japan, Civil Aeronautics Act 132-85)."""
 
 ZONE_MARGIN_M = 20.0
 """Least horizontal distance from a zone: position error of the vehicle and of the zone's survey."""
+
+OBSTACLE_OVER_M = 20.0
+"""Least height over the top of an obstacle for a flight nearer to it than its margin."""
 
 
 def zone_areas(region: Region, margin_m: float) -> npt.NDArray[np.object_]:

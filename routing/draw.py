@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
 from html import escape
-
-import numpy as np
 
 from routing.geo import Position
 from routing.plan import Plan
 from routing.region.model import Region
+from routing.shade import hillshade, to_png
 
 _WIDTH_PX = 900
-_SHADES = 60
+_FEATURES = {"river": "#3182ce", "water": "#90cdf4", "building": "#718096"}
 _COLOURS = ("#d7301f", "#2b6cb0", "#6b46c1", "#2f855a", "#b7791f", "#97266d")
 
 
 def draw(region: Region, plan: Plan | None = None) -> str:
-    """Return SVG text: terrain, zones, ground network, sites, and each vehicle's legs in a colour of its own.
+    """Return SVG text: terrain, water, zones, ways, obstacles, sites, and each vehicle's legs in its own colour.
 
-    North is up; a step of the grey scale is a step in height, not a shadow.
+    North is up. Ways that robots may not use are grey.
     """
     view = _View(region)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH_PX} {view.height_px:.0f}"'
         f' width="{_WIDTH_PX}" font-family="sans-serif" font-size="12">',
+        '<marker id="top" refX="2" refY="2" markerWidth="4" markerHeight="4"><circle cx="2" cy="2" r="2"/></marker>',
         *_terrain(region, view),
+        *_features(region, view),
         *(
             f'<polygon points="{view.line(Position(lat, lon) for lat, lon in zone.ring)}" fill="#e53e3e66"'
             f' stroke="#c53030"><title>{escape(zone.name_en)}</title></polygon>'
             for zone in region.zones
         ),
         *_network(region, view),
+        *(
+            f'<polyline class="obstacle" points="{view.line(obstacle.line)}" stroke="#1a202c" fill="none"'
+            f' marker-start="url(#top)" marker-mid="url(#top)" marker-end="url(#top)">'
+            f"<title>{escape(obstacle.name_en)}</title></polyline>"
+            for obstacle in region.obstacles
+        ),
         *(_routes(plan, view) if plan else ()),
         *_sites(region, view),
         "</svg>",
@@ -46,8 +54,8 @@ class _View:
         terrain = region.terrain
         self._frame = region.frame
         self.west_m, self.south_m = terrain.west_m, terrain.south_m
-        self.east_m = terrain.west_m + (len(terrain.heights_m[0]) - 1) * terrain.step_m
-        self.north_m = terrain.south_m + (len(terrain.heights_m) - 1) * terrain.step_m
+        self.east_m = terrain.east_m
+        self.north_m = terrain.north_m
         self.scale = _WIDTH_PX / (self.east_m - self.west_m)
         self.height_px = (self.north_m - self.south_m) * self.scale
 
@@ -60,27 +68,30 @@ class _View:
 
 
 def _terrain(region: Region, view: _View) -> Iterator[str]:
-    east = np.linspace(view.west_m, view.east_m, _SHADES + 1)[:-1] + (view.east_m - view.west_m) / _SHADES / 2
-    rows = max(1, round(_SHADES * view.height_px / _WIDTH_PX))
-    north = np.linspace(view.north_m, view.south_m, rows + 1)[:-1] - (view.north_m - view.south_m) / rows / 2
-    heights = region.terrain.height_m(*np.meshgrid(east, north))
-    low, high = heights.min(), heights.max()
-    width, height = _WIDTH_PX / _SHADES, view.height_px / rows
-    for (row, column), metres in np.ndenumerate(heights):
-        grey = round(250 - 110 * (metres - low) / max(1.0, high - low))
-        yield (
-            f'<rect x="{column * width:.1f}" y="{row * height:.1f}" width="{width + 0.5:.1f}"'
-            f' height="{height + 0.5:.1f}" fill="rgb({grey},{min(255, grey + 4)},{grey})"/>'
-        )
+    picture = base64.b64encode(to_png(hillshade(region, _WIDTH_PX))).decode()
+    yield (
+        f'<image width="{_WIDTH_PX}" height="{view.height_px:.1f}" preserveAspectRatio="none"'
+        f' href="data:image/png;base64,{picture}"/>'
+    )
+
+
+def _features(region: Region, view: _View) -> Iterator[str]:
+    for feature in region.features:
+        if feature.kind in _FEATURES and len(feature.coords) > 1:
+            points = view.line(Position(lat, lon) for lat, lon in feature.coords)
+            shape, paint = ("polygon", "fill") if feature.closed else ("polyline", "stroke")
+            rest = "" if feature.closed else ' fill="none" stroke-width="2"'
+            yield f'<{shape} points="{points}" {paint}="{_FEATURES[feature.kind]}"{rest}/>'
 
 
 def _network(region: Region, view: _View) -> Iterator[str]:
     at = {node.node_id: node.position for node in region.nodes}
     for edge in region.edges:
-        yield f'<polyline points="{view.line((at[edge.a], at[edge.b]))}" stroke="#744210" stroke-width="2"/>'
-    for node in region.nodes:
-        x, y = view.at(node.position)
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="#744210"><title>{escape(node.node_id)}</title></circle>'
+        colour, width = ("#744210", 2) if edge.robot else ("#a0aec0", 1)
+        yield (
+            f'<polyline class="way" points="{view.line((at[edge.a], at[edge.b]))}" stroke="{colour}"'
+            f' stroke-width="{width}"><title>{escape(f"{edge.a} to {edge.b}, {edge.kind}")}</title></polyline>'
+        )
 
 
 def _routes(plan: Plan, view: _View) -> Iterator[str]:
@@ -91,8 +102,8 @@ def _routes(plan: Plan, view: _View) -> Iterator[str]:
             for leg in trip.legs:
                 title = escape(f"{trip.trip_id} to {leg.to_site}, {leg.arrive.isoformat(timespec='seconds')}")
                 yield (
-                    f'<polyline points="{view.line(leg.path)}" fill="none" stroke="{colour}" stroke-width="2"'
-                    f' stroke-dasharray="6 3"><title>{title}</title></polyline>'
+                    f'<polyline class="leg" points="{view.line(leg.path)}" fill="none" stroke="{colour}"'
+                    f' stroke-width="2" stroke-dasharray="6 3"><title>{title}</title></polyline>'
                 )
 
 

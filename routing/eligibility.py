@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from routing.energy import usable_wh
-from routing.errors import NoWay
+from routing.errors import NoWay, TooWindy
 from routing.problem import FleetVehicle, OrderRequest
 from routing.region.model import Site
 from routing.trips import HORIZON_S, TripBook
@@ -32,6 +32,7 @@ def eligible(book: TripBook, order: OrderRequest) -> list[FleetVehicle]:
     pickup, dropoff = _sites(book, order)
     vehicles = _based_there(book, order, pickup, dropoff)
     vehicles = _strong_enough(order, dropoff, vehicles)
+    vehicles = _with_a_pad(book, order, vehicles)
     vehicles = _with_a_way(book, order, vehicles)
     vehicles = _with_the_range(book, order, vehicles)
     return _in_time(book, order, vehicles)
@@ -85,19 +86,31 @@ def _strong_enough(order: OrderRequest, dropoff: Site, vehicles: Sequence[FleetV
     return hold
 
 
+def _with_a_pad(book: TripBook, order: OrderRequest, vehicles: Sequence[FleetVehicle]) -> list[FleetVehicle]:
+    found = [v for v in vehicles if book.drop(v.type, order.dropoff_site) is not None]
+    if not found:
+        raise Unservable(f"every pad of {order.dropoff_site} is the home of a drone", final=False)
+    return found
+
+
 def _with_a_way(book: TripBook, order: OrderRequest, vehicles: Sequence[FleetVehicle]) -> list[FleetVehicle]:
     found: list[FleetVehicle] = []
-    reasons: dict[str, None] = {}
+    reasons: dict[str, bool] = {}
     for vehicle in vehicles:
+        home, stop = book.home(vehicle), book.drop(vehicle.type, order.dropoff_site)
+        assert stop is not None
         try:
-            book.travel.way(vehicle.type, order.pickup_site, order.dropoff_site)
-            book.travel.way(vehicle.type, order.dropoff_site, order.pickup_site)
+            book.travel.way(vehicle.type, home, stop)
+            book.travel.way(vehicle.type, stop, home)
         except NoWay as error:
-            reasons[str(error)] = None
+            reasons[str(error)] = isinstance(error, TooWindy)
         else:
             found.append(vehicle)
     if not found:
-        raise Unservable(f"no way from {order.pickup_site} to {order.dropoff_site}: {'; '.join(reasons)}", final=True)
+        raise Unservable(
+            f"no way from {order.pickup_site} to {order.dropoff_site}: {'; '.join(reasons)}",
+            final=not any(reasons.values()),
+        )
     return found
 
 
@@ -107,9 +120,9 @@ def _with_the_range(book: TripBook, order: OrderRequest, vehicles: Sequence[Flee
     if not found:
         nearest, need = min(needs, key=lambda pair: pair[1] - usable_wh(pair[0].type))
         raise Unservable(
-            f"out of range: there and back takes {need:.0f} Wh, and {nearest.type.name} may use "
+            f"out of range{_in_wind(book)}: there and back takes {need:.0f} Wh, and {nearest.type.name} may use "
             f"{usable_wh(nearest.type):.0f} Wh of its battery",
-            final=True,
+            final=all(book.in_calm().single_trip_wh(v, order.order_id) > usable_wh(v.type) for v in vehicles),
         )
     return found
 
@@ -118,9 +131,7 @@ def _in_time(book: TripBook, order: OrderRequest, vehicles: Sequence[FleetVehicl
     earliest, latest = book.window_s(order.order_id)
     if earliest > HORIZON_S:
         raise Unservable(f"the time window begins more than {HORIZON_S // 86_400} days ahead", final=False)
-    arrivals = [
-        (book.ready_s(v) + book.travel.way(v.type, order.pickup_site, order.dropoff_site).seconds, v) for v in vehicles
-    ]
+    arrivals = [(book.ready_s(v) + _outbound_s(book, order, v), v) for v in vehicles]
     found = [v for v in vehicles if book.departures(v, ((order.order_id,),)) is not None]
     if not found:
         soonest, vehicle = min(arrivals, key=lambda pair: (pair[0], pair[1].vehicle_id))
@@ -133,6 +144,17 @@ def _in_time(book: TripBook, order: OrderRequest, vehicles: Sequence[FleetVehicl
             final=False,
         )
     return found
+
+
+def _outbound_s(book: TripBook, order: OrderRequest, vehicle: FleetVehicle) -> int:
+    stop = book.drop(vehicle.type, order.dropoff_site)
+    assert stop is not None
+    return book.travel.way(vehicle.type, book.home(vehicle), stop, layer_m=0.0).seconds
+
+
+def _in_wind(book: TripBook) -> str:
+    speed_mps = book.problem.wind.speed_mps
+    return f" in {speed_mps:.0f} m/s of wind" if speed_mps > 0.0 else ""
 
 
 def _minutes(seconds: int) -> str:

@@ -13,6 +13,10 @@ GRAVITY_MPS2 = 9.80665
 CLIMB_EFFICIENCY = 0.6
 """Share of battery energy that becomes height in a climb of a multirotor: propeller, motor and controller."""
 
+PARASITIC_SHARE = 0.15
+"""Share of a multirotor's cruise power that goes into the drag of its body; it grows with the cube of the airspeed
+(Leishman, section 5.4)."""
+
 DRIVE_EFFICIENCY = 0.6
 """The same for a robot's geared wheel drive. Nothing is won back downhill, for either."""
 
@@ -36,13 +40,14 @@ def rolling_power_w(vehicle_type: VehicleType, payload_kg: float) -> float:
 
 
 def movement_wh(vehicle_type: VehicleType, payload_kg: float, movement: Movement) -> float:
-    """Energy of one movement in Wh: power at the mass carried for its time, and the height climbed
-    (``m g h`` over the efficiency)."""
+    """Energy of one movement in Wh: power at the mass carried for its time, the height climbed (``m g h`` over the
+    efficiency), and for a drone the drag of more airspeed than in cruise (``Movement.push_s``)."""
     drone = vehicle_type.kind is VehicleKind.DRONE
     power_w = (rotor_power_w if drone else rolling_power_w)(vehicle_type, payload_kg)
     efficiency = CLIMB_EFFICIENCY if drone else DRIVE_EFFICIENCY
     lift_j = (vehicle_type.empty_mass_kg + payload_kg) * GRAVITY_MPS2 * movement.climb_m / efficiency
-    return (power_w * movement.duration_s + lift_j) / 3600.0
+    drag_j = PARASITIC_SHARE * vehicle_type.cruise_power_w * movement.push_s if drone else 0.0
+    return (power_w * movement.duration_s + lift_j + drag_j) / 3600.0
 
 
 def service_wh(vehicle_type: VehicleType, payload_kg: float, seconds: float) -> float:

@@ -15,3 +15,7 @@ class NoPlan(RoutingError):
 
 class NoWay(RoutingError):
     """There is no way between two places under the rules; the message says which rule is in the way."""
+
+
+class TooWindy(NoWay):
+    """The wind closes a way that is there on another day."""

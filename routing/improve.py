@@ -7,7 +7,6 @@ its end. What it proposes is checked and repaired by the caller.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 from routing.energy import movement_wh, service_wh, usable_wh
 from routing.errors import NoWay
 from routing.problem import FleetVehicle
+from routing.travel import Stop
 from routing.trips import DELAY_WEIGHT, HORIZON_S, Tour, TripBook, drop_penalty_s
 from routing.vehicle_type import VehicleType
 
@@ -48,7 +48,7 @@ def improve(
     ``allowed`` holds for each order that takes part the indices of the vehicles that may serve it. The search
     ends after a count of solutions or failed moves that grows with the number of orders, or after ``seconds``.
     """
-    model = _Model(book, list(allowed))
+    model = _Model(book, allowed)
     model.restrict(allowed)
     model.solver.ReSeed(seed % 2**31)
     return model.search(tours, seconds=seconds)
@@ -65,9 +65,11 @@ class _Slot:
 class _Model:
     """Nodes are the home sites and then the orders; vehicles of the model are slots."""
 
-    def __init__(self, book: TripBook, order_ids: Sequence[str]) -> None:
+    def __init__(self, book: TripBook, allowed: dict[str, list[int]]) -> None:
+        order_ids = list(allowed)
         self._book = book
         self._order_ids = order_ids
+        self._allowed = {order_id: frozenset(vehicles) for order_id, vehicles in allowed.items()}
         self._vehicles = book.problem.vehicles
         self._homes = sorted({vehicle.home_site for vehicle in self._vehicles})
         trips = min(book.problem.max_trips_per_vehicle, len(order_ids))
@@ -137,14 +139,9 @@ class _Model:
                 tours[slot.vehicle].append(tuple(trip))
         return tuple(tuple(tour) for tour in tours)
 
-    def _site(self, node: int) -> str:
-        if node < len(self._homes):
-            return self._homes[node]
-        return self._book.orders[self._order_ids[node - len(self._homes)]].dropoff_site
-
-    def _mass_kg(self, node: int) -> float:
-        at = node - len(self._homes)
-        return 0.0 if at < 0 else self._book.orders[self._order_ids[at]].mass_kg
+    def _order(self, node: int) -> str | None:
+        """The order of a node, ``None`` for a home site."""
+        return self._order_ids[node - len(self._homes)] if node >= len(self._homes) else None
 
     def _matrices(self, vehicle_type: VehicleType) -> tuple[_Matrix, _Matrix]:
         """Seconds from arrival at a node to arrival at another, and the least energy of it."""
@@ -153,17 +150,41 @@ class _Model:
         return [[time for time, _ in row] for row in pairs], [[energy for _, energy in row] for row in pairs]
 
     def _transit(self, vehicle_type: VehicleType, a: int, b: int) -> tuple[int, int]:
-        if self._site(a) == self._site(b):
+        order_a, order_b = self._order(a), self._order(b)
+        start, end = self._stop(vehicle_type, a, b), self._stop(vehicle_type, b, a)
+        if start is None or end is None or not self._together(vehicle_type, order_a, order_b):
+            return self._horizon + 1, 0
+        if start == end:
             return 0, 0
         try:
-            way = self._book.travel.way(vehicle_type, self._site(a), self._site(b))
+            way = self._book.travel.way(vehicle_type, start, end)
         except NoWay:
             return self._horizon + 1, 0
-        is_order = a >= len(self._homes), b >= len(self._homes)
         service = vehicle_type.service_s
-        energy = movement_wh(vehicle_type, self._mass_kg(b), way.movement)
-        energy += service_wh(vehicle_type, self._mass_kg(b), service) if is_order[1] else 0.0
-        return way.seconds + (math.ceil(service) if is_order[0] else 0), math.floor(energy * _MILLI)
+        mass_kg = 0.0 if order_b is None else self._book.orders[order_b].mass_kg
+        energy = movement_wh(vehicle_type, mass_kg, way.movement)
+        energy += 0.0 if order_b is None else service_wh(vehicle_type, mass_kg, service)
+        return way.seconds + (0 if order_a is None else math.ceil(service)), math.floor(energy * _MILLI)
+
+    def _stop(self, vehicle_type: VehicleType, node: int, other: int) -> Stop | None:
+        """Where a node is, for a vehicle of the type; ``None`` where none of them goes."""
+        order_id, other_id = self._order(node), self._order(other)
+        if order_id is not None:
+            return self._book.drop(vehicle_type, self._book.orders[order_id].dropoff_site)
+        # The pads of one site differ by some metres: any vehicle of the type stands for all.
+        based = [v for v in self._vehicles if v.type == vehicle_type and v.home_site == self._homes[node]]
+        if not based or (other_id is not None and self._book.orders[other_id].pickup_site != self._homes[node]):
+            return None
+        return self._book.home(based[0])
+
+    def _together(self, vehicle_type: VehicleType, a: str | None, b: str | None) -> bool:
+        """Whether one trip of a vehicle of the type may hold both orders."""
+        vehicles = [i for i, v in enumerate(self._vehicles) if v.type == vehicle_type]
+        for order_id in (a, b):
+            if order_id is not None:
+                vehicles = [i for i in vehicles if i in self._allowed[order_id]]
+        both = {order_id for order_id in (a, b) if order_id is not None}
+        return bool(vehicles) and self._book.fits(vehicle_type, both)
 
     def _add_loads(self) -> None:
         homes = [0] * len(self._homes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from routing.errors import BadInput
+from routing.geo import Position
 from routing.region.model import Region
 from routing.vehicle_type import VehicleKind, VehicleType
+from routing.wind import CALM, Wind
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +31,85 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True)
 class FleetVehicle:
-    """A vehicle at its home site, free from ``available_from`` on; each trip begins on a full battery."""
+    """A vehicle at its home site, free from ``available_from`` on; each trip begins on a full battery.
+
+    ``pad`` is a drone's own pad there, an index into ``Site.pads``; it means nothing for a robot.
+    """
 
     vehicle_id: str
     type: VehicleType
     home_site: str
     available_from: datetime
+    pad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """How far flights stay apart: ``horizontal_m`` *or* ``vertical_m``, at all times.
+
+    The figures are made of the errors of one aircraft, 95 %, summed in quadrature as for the total system error
+    of performance-based navigation (ICAO Doc 9613, Part A, 2.2): horizontally 4 m navigation (GNSS receiver of
+    1.5 m CEP under open sky, with a bias of 1 m), 5 m flight technical error (PX4 in gusts, corners rounded
+    within ``NAV_ACC_RAD`` 2 m), 1 m path definition (survey, 1e-7 degrees), 10 m tracking (a sample is up to 1 s old
+    at 10 m/s): 11.9 m; for two aircraft times sqrt(2): 16.9 m. Then 50 m, less 1.5 m of airframe, are 5.6 standard
+    deviations. Vertically 4 m (barometer and GNSS height), 1.5 m flight technical error, 1 m overshoot in levelling
+    off: 4.4 m, for two 6.2 m; 20 m are 6.3 standard deviations.
+
+    Errors in time along the path are no part of the distances: they are kept as times. A plan keeps the
+    separation, and the rules about pads and drop points, although any trip leaves anything from 0 to ``late_s``
+    seconds late, and is besides up to ``drift`` times the time since its departure ahead of or behind its plan
+    (0.02: the scatter between vehicles of one kind, whose common error does not bring them nearer to one
+    another). A trip that leaves later than that needs a new plan, with the others as ``Problem.given``. Delivery
+    windows are kept for departures on time.
+    """
+
+    horizontal_m: float = 50.0
+    vertical_m: float = 20.0
+    late_s: float = 20.0
+    drift: float = 0.02
+
+    def slack_s(self, since_a_s: float, since_b_s: float) -> float:
+        """How far two trips may be off against one another so long after their departures: drifts in quadrature."""
+        return self.late_s + self.drift * math.hypot(since_a_s, since_b_s)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPosition:
+    """Where something is at a moment."""
+
+    at: datetime
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A vehicle holds a drop point from ``arrive`` to ``leave``."""
+
+    site_id: str
+    arrive: datetime
+    leave: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTrip:
+    """A trip that is approved or under way: nothing about it can be changed, and plans stay clear of it.
+
+    ``track`` has the positions of a drone from take-off (or now) to touchdown, straight lines between them, in
+    sequence; it is empty for a robot. ``routing.deconflict.given_trip`` makes one from a planned trip.
+    """
+
+    trip_id: str
+    vehicle_id: str
+    track: tuple[TimedPosition, ...] = ()
+    stays: tuple[Stay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Everything that a plan depends on. Equal problems have equal plans for one seed."""
+    """Everything that a plan depends on. Equal problems have equal plans for one seed.
+
+    ``given`` are the trips that fly and drive already, or are approved: the plan is made around them.
+    """
 
     region: Region
     orders: tuple[OrderRequest, ...]
@@ -45,6 +117,9 @@ class Problem:
     start: datetime
     seed: int = 0
     max_trips_per_vehicle: int = 4
+    wind: Wind = CALM
+    separation: Separation = Separation()
+    given: tuple[GivenTrip, ...] = ()
 
 
 def check_problem(problem: Problem) -> None:
@@ -72,10 +147,60 @@ def check_problem(problem: Problem) -> None:
         _aware(where, "available_from", vehicle.available_from)
         problem.region.site(vehicle.home_site)
         _check_type(f"{where}, type {vehicle.type.type_id}", vehicle.type)
+    _check_pads(problem)
+    _check_traffic(problem)
+
+
+def _check_pads(problem: Problem) -> None:
+    taken: dict[tuple[str, int], str] = {}
+    for vehicle in problem.vehicles:
+        if vehicle.type.kind is not VehicleKind.DRONE:
+            continue
+        pads = len(problem.region.site(vehicle.home_site).pads)
+        if not 0 <= vehicle.pad < pads:
+            raise BadInput(
+                f"vehicle {vehicle.vehicle_id}: pad {vehicle.pad} is not there; "
+                f"{vehicle.home_site} has {pads} pads, numbered from 0"
+            )
+        other = taken.setdefault((vehicle.home_site, vehicle.pad), vehicle.vehicle_id)
+        if other != vehicle.vehicle_id:
+            raise BadInput(
+                f"vehicle {vehicle.vehicle_id}: pad {vehicle.pad} of {vehicle.home_site} is {other}'s; "
+                "give each drone a pad of its own"
+            )
+
+
+def _check_traffic(problem: Problem) -> None:
+    wind, apart = problem.wind, problem.separation
+    if not all(abs(part) <= _MOST for part in (wind.east_mps, wind.north_mps, wind.gust_mps)) or wind.gust_mps < 0:
+        raise BadInput("problem: wind must be finite numbers, and gust_mps at least 0")
+    for name in ("horizontal_m", "vertical_m", "late_s", "drift"):
+        if not 0 <= getattr(apart, name) <= _MOST:
+            raise BadInput(f"problem: separation.{name} must be a number from 0 on, not {getattr(apart, name)}")
+    _distinct("given trip", (trip.trip_id for trip in problem.given))
+    for trip in problem.given:
+        where = f"given trip {trip.trip_id}"
+        for point in trip.track:
+            _aware(where, "a time of its track", point.at)
+            place = point.position
+            if not (abs(place.lat) < 90 and abs(place.lon) <= 180 and abs(place.alt_amsl_m) < _MOST):
+                raise BadInput(f"{where}: a position of its track is not on the earth")
+        if any(b.at < a.at for a, b in itertools.pairwise(trip.track)):
+            raise BadInput(f"{where}: the times of its track must not go back")
+        if trip.track and trip.track[-1].at - trip.track[0].at > _LONGEST_TRACK:
+            raise BadInput(f"{where}: its track is longer than a day")
+        for stay in trip.stays:
+            _aware(where, "a stay", stay.arrive)
+            _aware(where, "a stay", stay.leave)
+            if stay.leave < stay.arrive:
+                raise BadInput(f"{where}: it leaves {stay.site_id} before it arrives")
 
 
 _MOST = 1e9
 """Larger figures are slips of units, and would not fit the solver's integers."""
+
+_LONGEST_TRACK = timedelta(days=1)
+"""No battery lasts so long; traffic is looked at second by second."""
 
 _MAY_BE_ZERO = {"idle_power_w", "lost_link_s", "turnaround_s", "service_s", "reserve_fraction"}
 

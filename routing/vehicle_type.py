@@ -21,7 +21,8 @@ class VehicleType:
     """A vehicle type. Masses in kg, energies in Wh, speeds in m/s, times in s.
 
     ``empty_mass_kg`` includes the battery. ``cruise_power_w`` is at empty mass; planning scales it with
-    the payload (``routing.energy``).
+    the payload (``routing.energy``). ``max_airspeed_mps`` is a drone's greatest airspeed in level flight, which
+    decides in how much wind it can hold a track.
     """
 
     type_id: str
@@ -41,3 +42,4 @@ class VehicleType:
     lost_link_s: float
     turnaround_s: float
     service_s: float
+    max_airspeed_mps: float = 15.0

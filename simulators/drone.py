@@ -22,7 +22,7 @@ from pymavlink.dialects.v20 import common as m
 from hardware.profiles import load_profile, profile_data
 from routing.errors import BadInput
 from routing.geo import Position
-from routing.region.model import load_region
+from routing.region.bundle import load_region
 from simulators import missions
 from simulators.autopilot import Autopilot
 from simulators.commands import Command, Commands

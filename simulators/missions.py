@@ -19,6 +19,7 @@ _RETRY_S = 0.25
 _TIMEOUT_S = 5.0
 _GLOBAL = {0: 5, 5: 5, 3: 6, 6: 6}
 """Frames with a position, and the frame in which PX4 gives them back: 0 and 5 AMSL, 3 and 6 relative."""
+_INT_FRAMES = (5, 6)
 _FRAME_MISSION = 2
 RALLY_FRAMES = (0, 3, 6)
 """Frames of rally points that PX4 1.16 can return to; it accepts others and then refuses missions."""
@@ -66,9 +67,13 @@ class Item:
 
 
 def read_item(message: Any) -> Item | int:
-    """Read a MISSION_ITEM_INT; returns the MAV_MISSION_RESULT of the refusal when it is not supported."""
+    """Read a MISSION_ITEM_INT or the older MISSION_ITEM, whose positions are floats and not exact.
+
+    Returns the MAV_MISSION_RESULT of the refusal when it is not supported.
+    """
     command, frame = int(message.command), int(message.frame)
-    if frame in _GLOBAL:
+    exact = message.get_type() == "MISSION_ITEM_INT"
+    if frame in _GLOBAL and (exact or frame not in _INT_FRAMES):
         if command not in _PLACED:
             return int(mavlink.MAV_MISSION_UNSUPPORTED)
     elif frame == _FRAME_MISSION:
@@ -77,7 +82,9 @@ def read_item(message: Any) -> Item | int:
     else:
         return int(mavlink.MAV_MISSION_UNSUPPORTED_FRAME)
     params = (message.param1, message.param2, message.param3, message.param4)
-    return Item(frame, command, params, int(message.x), int(message.y), message.z, bool(message.autocontinue))
+    scale = 1.0 if exact or frame == _FRAME_MISSION else 1e7
+    x, y = round(message.x * scale), round(message.y * scale)
+    return Item(frame, command, params, x, y, message.z, bool(message.autocontinue))
 
 
 def as_read_back(item: Item) -> Item:
@@ -154,8 +161,9 @@ class _Transfer:
 class MissionProtocol:
     """One transfer at a time, as PX4: a second partner is refused while it runs.
 
-    Time is the vehicle's: a request is repeated after 0.25 s and a transfer given up after 5 s of
-    silence. ``stored(kind, changed, current)`` is called after an accepted upload or a clearing.
+    A freshly started PX4 asks with the old MISSION_REQUEST, until a MISSION_ITEM_INT comes or the
+    sender answers UNSUPPORTED. Time is the vehicle's: a request is repeated after 0.25 s and a transfer
+    given up after 5 s of silence. ``stored(kind, changed, current)`` is called after an accepted upload or a clearing.
     """
 
     def __init__(
@@ -173,6 +181,7 @@ class MissionProtocol:
         self._stored = stored
         self._current_seq = current_seq
         self._transfer: _Transfer | None = None
+        self._int = False
         self._done: tuple[tuple[int, int], int, int, int] | None = None
 
     def handle(self, message: Any, now_s: float) -> bool:
@@ -180,6 +189,7 @@ class MissionProtocol:
         handler = {
             "MISSION_COUNT": self._count,
             "MISSION_ITEM_INT": self._item,
+            "MISSION_ITEM": self._item,
             "MISSION_REQUEST_LIST": self._request_list,
             "MISSION_REQUEST_INT": self._request,
             "MISSION_REQUEST": self._request,
@@ -207,7 +217,8 @@ class MissionProtocol:
 
     def _ask(self, transfer: _Transfer, now_s: float) -> None:
         transfer.sent_s = now_s
-        self._send(mavlink.MAVLink_mission_request_int_message(*transfer.partner, transfer.next_seq, transfer.kind))
+        request = mavlink.MAVLink_mission_request_int_message if self._int else mavlink.MAVLink_mission_request_message
+        self._send(request(*transfer.partner, transfer.next_seq, transfer.kind))
 
     def _count(self, message: Any, partner: tuple[int, int], now_s: float) -> None:
         kind, running = int(message.mission_type), self._transfer
@@ -233,6 +244,7 @@ class MissionProtocol:
 
     def _item(self, message: Any, partner: tuple[int, int], now_s: float) -> None:
         transfer, kind = self._transfer, int(message.mission_type)
+        self._int = message.get_type() == "MISSION_ITEM_INT"
         if transfer is None:
             self._late_item(message, partner, kind)
             return
@@ -327,11 +339,13 @@ class MissionProtocol:
 
     def _acknowledged(self, message: Any, partner: tuple[int, int], now_s: float) -> None:
         transfer = self._transfer
-        if transfer is not None and transfer.partner == partner and not transfer.uploading:
+        if transfer is None or transfer.partner != partner:
+            return
+        if not transfer.uploading or message.type == mavlink.MAV_MISSION_OPERATION_CANCELLED:
             self._transfer = None
-        elif transfer is not None and transfer.partner == partner:
-            # The sender gave its upload up (MAVSDK does so with OPERATION_CANCELLED).
-            self._transfer = None
+        elif message.type == mavlink.MAV_MISSION_UNSUPPORTED:
+            self._int = not self._int
+            self._ask(transfer, now_s)
 
     def _clear(self, message: Any, partner: tuple[int, int], now_s: float) -> None:
         kind = int(message.mission_type)

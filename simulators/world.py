@@ -57,11 +57,12 @@ class World:
         if terrain is None or frame is None:
             return flat_m
         east_m, north_m = frame.to_local(position)
-        grid = terrain.heights_m
-        x = min(max((east_m - terrain.west_m) / terrain.step_m, 0.0), len(grid[0]) - 1.0)
-        y = min(max((north_m - terrain.south_m) / terrain.step_m, 0.0), len(grid) - 1.0)
-        left, low = min(int(x), len(grid[0]) - 2), min(int(y), len(grid) - 2)
+        height = terrain.heights.item
+        rows, columns = terrain.heights.shape
+        x = min(max((east_m - terrain.west_m) / terrain.step_m, 0.0), columns - 1.0)
+        y = min(max((north_m - terrain.south_m) / terrain.step_m, 0.0), rows - 1.0)
+        left, low = min(int(x), columns - 2), min(int(y), rows - 2)
         fx, fy = x - left, y - low
-        south = grid[low][left] * (1 - fx) + grid[low][left + 1] * fx
-        north = grid[low + 1][left] * (1 - fx) + grid[low + 1][left + 1] * fx
-        return south * (1 - fy) + north * fy
+        south = height(low, left) * (1 - fx) + height(low, left + 1) * fx
+        north = height(low + 1, left) * (1 - fx) + height(low + 1, left + 1) * fx
+        return float(south * (1 - fy) + north * fy)

@@ -9,6 +9,7 @@ import random
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -134,9 +135,9 @@ def _numbered(seq: int) -> Callable[[Any], bool]:
 class Station:
     """A ground station on a UDP port of its own; it speaks only when told, and beats when ``beat``."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self._socket.setblocking(False)
         self.mav = m.MAVLink(None, srcSystem=245, srcComponent=190)
         self.mav.robust_parsing = True
@@ -145,6 +146,8 @@ class Station:
         self.system_id = 0
         self.beat = True
         self.heard: list[Any] = []
+        self._inbox: deque[Any] = deque()
+        self._beat_at = 0.0
 
     def close(self) -> None:
         self._socket.close()
@@ -159,29 +162,39 @@ class Station:
         assert self.peer is not None
         self._socket.sendto(data, self.peer)
 
-    async def wait(self, kind: str, condition: Callable[[Any], bool] = lambda _: True, within_s: float = 15.0) -> Any:
-        """Return the next message of a kind for which ``condition`` holds."""
-        loop, deadline, beat_at = asyncio.get_running_loop(), time.monotonic() + within_s, 0.0
+    async def wait(
+        self,
+        kind: str | tuple[str, ...],
+        condition: Callable[[Any], bool] = lambda _: True,
+        within_s: float = 15.0,
+    ) -> Any:
+        """Return the next message of a kind (or one of several) for which ``condition`` holds."""
+        kinds = (kind,) if isinstance(kind, str) else kind
+        deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            if self.beat and self.peer and time.monotonic() > beat_at:
-                self.send(m.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3))
-                beat_at = time.monotonic() + 0.1
-            try:
-                data, sender = await asyncio.wait_for(loop.sock_recvfrom(self._socket, 4096), 0.1)
-            except (TimeoutError, ConnectionError):
-                continue
-            self.peer = (sender[0], sender[1])
-            found = None
-            for message in self.mav.parse_buffer(data) or []:
-                if message.get_type() == "BAD_DATA":
-                    continue
-                self.system_id = message.get_srcSystem()
+            while self._inbox:
+                message = self._inbox.popleft()
                 self.heard.append(message)
-                if found is None and message.get_type() == kind and condition(message):
-                    found = message
-            if found is not None:
-                return found
+                if message.get_type() in kinds and condition(message):
+                    return message
+            await self._read()
         raise AssertionError(f"no such {kind} within {within_s} s")
+
+    async def _read(self) -> None:
+        """Wait for a datagram, at most 0.1 s; beats the ground station's heart meanwhile."""
+        if self.beat and self.peer and time.monotonic() > self._beat_at:
+            self.send(m.MAVLink_heartbeat_message(6, 8, 0, 0, 4, 3))
+            self._beat_at = time.monotonic() + 0.1
+        loop = asyncio.get_running_loop()
+        try:
+            data, sender = await asyncio.wait_for(loop.sock_recvfrom(self._socket, 4096), 0.1)
+        except (TimeoutError, ConnectionError):
+            return
+        self.peer = (sender[0], sender[1])
+        for message in self.mav.parse_buffer(data) or []:
+            if message.get_type() != "BAD_DATA":
+                self.system_id = message.get_srcSystem()
+                self._inbox.append(message)
 
     async def command(self, number: int, *params: float) -> int:
         """Send a COMMAND_LONG; returns the last result acknowledged (DO_SET_MODE has two)."""
@@ -196,7 +209,7 @@ class Station:
         """Upload a list; returns the MAV_MISSION_RESULT."""
         self.send(m.MAVLink_mission_count_message(self.system_id, 1, len(items), kind))
         for seq, item in enumerate(items):
-            await self.wait("MISSION_REQUEST_INT", _numbered(seq))
+            await self.wait(("MISSION_REQUEST_INT", "MISSION_REQUEST"), _numbered(seq))
             self.send_item(seq, item, kind)
         return int((await self.wait("MISSION_ACK")).type)
 

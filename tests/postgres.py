@@ -89,7 +89,7 @@ def running_server() -> Iterator[TestServer]:
 
 @contextmanager
 def server_dsn() -> Iterator[str]:
-    """Yield the server to test on: ``TODOKE_TEST_DATABASE_URL`` (may create databases), or one of our own."""
+    """Yield the server to test on: ``TODOKE_TEST_DATABASE_URL`` (a superuser's), or one of our own."""
     if external := os.environ.get(EXTERNAL_SERVER):
         yield external
         return
@@ -119,4 +119,21 @@ def template_database(server: str) -> Iterator[str]:
     """Yield the dsn of a migrated database that nobody connects to, so that it can be copied."""
     with fresh_database(server) as dsn:
         asyncio.run(migrate(dsn))
+        name = conninfo_to_dict(dsn)["dbname"]
+        # TimescaleDB's workers would come back to it at any time, just when it is copied.
+        _execute(server, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        _execute(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         yield dsn
+
+
+@contextmanager
+def plain_role_database(server: str) -> Iterator[str]:
+    """Yield the dsn of an empty database for a role that may make tables and functions in it, and no more."""
+    role, password = f"todoke_plain_{os.getpid()}_{secrets.token_hex(4)}", secrets.token_hex(8)
+    _execute(server, f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
+    try:
+        with fresh_database(server) as dsn:
+            _execute(dsn, f'GRANT CREATE ON SCHEMA public TO "{role}"')
+            yield make_conninfo(dsn, user=role, password=password)
+    finally:
+        _execute(server, f'DROP ROLE "{role}"')

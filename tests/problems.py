@@ -10,14 +10,14 @@ import numpy as np
 from hardware.profiles import load_profile
 from routing.problem import FleetVehicle, OrderRequest, Problem
 from routing.region.model import Region
-from routing.region.sample import sample_region
+from routing.region.sample import village_region
 from routing.vehicle_type import VehicleType
 
 START = datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
 DRONE = load_profile("multirotor_1kg")
 ROBOT = load_profile("sidewalk_robot")
 
-village = cache(sample_region)
+village = cache(village_region)
 
 
 def minutes(count: float) -> datetime:
@@ -40,9 +40,11 @@ def order(
     return OrderRequest(order_id, pickup, dropoff, mass_kg, volume_l, earliest, latest or minutes(120), priority)
 
 
-def drone(vehicle_id: str = "drone-1", *, free: datetime = START, kind: VehicleType = DRONE) -> FleetVehicle:
+def drone(
+    vehicle_id: str = "drone-1", *, free: datetime = START, kind: VehicleType = DRONE, pad: int = 0
+) -> FleetVehicle:
     """A drone at the hub."""
-    return FleetVehicle(vehicle_id, kind, "hub-1", free)
+    return FleetVehicle(vehicle_id, kind, "hub-1", free, pad)
 
 
 def robot(vehicle_id: str = "robot-1", *, free: datetime = START, kind: VehicleType = ROBOT) -> FleetVehicle:
@@ -83,5 +85,5 @@ def random_problem(orders: int, *, seed: int, drones: int = 3, robots: int = 2) 
                 priority=int(rng.integers(0, 3)),
             )
         )
-    fleet = [drone(f"drone-{i + 1}") for i in range(drones)] + [robot(f"robot-{i + 1}") for i in range(robots)]
+    fleet = [drone(f"drone-{i + 1}", pad=i) for i in range(drones)] + [robot(f"robot-{i + 1}") for i in range(robots)]
     return problem(made, fleet)

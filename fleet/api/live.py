@@ -13,7 +13,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from fleet import live, users
 from fleet.api.context import COOKIE, Context
-from fleet.dispatch import DATABASE_ERRORS
+from fleet.db.database import DATABASE_ERRORS
 from fleet.errors import NotSignedIn
 
 router = APIRouter(prefix="/api")
@@ -86,13 +86,15 @@ class Hub:
 
     def _snapshot(self) -> tuple[int, str]:
         view = self.context.live
-        if view.revision != self._encoded[0]:
+        revision = view.revision
+        if revision != self._encoded[0]:
             message = {"type": "snapshot", "t": self.context.clock.now(), "vehicles": view.vehicles()}
-            self._encoded = view.revision, _encoded(message)
+            self._encoded = revision, _encoded(message)
         return self._encoded
 
     async def _send(self, socket: WebSocket, text: str) -> None:
-        await asyncio.wait_for(socket.send_text(text), SEND_TIMEOUT_S)
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await socket.send_text(text)
 
 
 def _encoded(message: dict[str, Any]) -> str:

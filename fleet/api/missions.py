@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
 
-from fleet import missions
+from fleet import delays, missions
 from fleet.api.context import Ctx, Signed
 
 router = APIRouter(prefix="/api/missions")
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, Any], late: dict[str, timedelta]) -> dict[str, Any]:
+    """Return a mission as the API describes it; ``delay_s`` is how late it is or will be, None when it has ended."""
     trip = row.pop("trip")
+    delay = late.get(row["mission_id"])
     steps = trip["mission"]["steps"]
     path = [[s["position"]["lat"], s["position"]["lon"], s["position"]["alt_amsl_m"]] for s in steps]
-    return {**row, "steps": len(steps), "path": path, "stops": trip["stops"]}
+    return {
+        **row,
+        "steps": len(steps),
+        "path": path,
+        "stops": trip["stops"],
+        "delay_s": None if delay is None else round(delay.total_seconds()),
+    }
 
 
 @router.get("")
@@ -24,8 +33,10 @@ async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
     """Return missions with their orders, newest first."""
     user.require("viewer")
     async with ctx.database.transaction() as conn:
-        rows = await missions.listing(conn, region_id=await ctx.region_id(conn))
-    return {"missions": [_shown(row) for row in rows]}
+        region_id = await ctx.region_id(conn)
+        rows = await missions.listing(conn, region_id=region_id)
+        late = await delays.of_region(conn, region_id=region_id, now=ctx.clock.now())
+    return {"missions": [_shown(row, late) for row in rows]}
 
 
 @router.get("/{mission_id}")
@@ -34,9 +45,10 @@ async def one(mission_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
     user.require("viewer")
     async with ctx.database.transaction() as conn:
         row = await missions.get(conn, mission_id)
+        late = await delays.of_region(conn, region_id=row["region_id"], now=ctx.clock.now())
         carried = await missions.carried(conn, mission_id)
         events = await missions.events(conn, mission_id)
-    return {**_shown(row), "orders": carried, "events": events}
+    return {**_shown(row, late), "orders": carried, "events": events}
 
 
 @router.post("/{mission_id}/load", status_code=204)

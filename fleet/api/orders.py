@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from fleet import custody, order_files, orders
+from fleet import custody, delays, order_files, orders
 from fleet.api.context import Ctx, Signed
+from fleet.api.fields import Moment, Text
 from fleet.errors import BadRequest
 
 router = APIRouter(prefix="/api/orders")
 
-MAX_FILE_BYTES = 2_000_000
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+State = Literal["received", "planned", "loaded", "underway", "delivered", "failed", "cancelled"]
 
 
 class OrderIn(BaseModel):
@@ -24,32 +23,40 @@ class OrderIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    external_ref: Text
-    pickup_site: Text
-    dropoff_site: Text
-    recipient: Text
-    goods: str = Field(default="", max_length=500)
+    external_ref: Annotated[Text, Field(min_length=1, max_length=200)]
+    pickup_site: Annotated[Text, Field(min_length=1, max_length=200)]
+    dropoff_site: Annotated[Text, Field(min_length=1, max_length=200)]
+    recipient: Annotated[Text, Field(min_length=1, max_length=200)]
+    goods: Annotated[Text, Field(max_length=500)] = ""
     mass_kg: float = Field(gt=0, le=1000, allow_inf_nan=False)
     volume_l: float = Field(gt=0, le=10000, allow_inf_nan=False)
-    earliest: AwareDatetime
-    latest: AwareDatetime
+    earliest: Moment
+    latest: Moment
     priority: int = Field(default=0, ge=0, le=100)
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    trip = row.pop("mission_trip", None)
-    stops = trip["stops"] if trip else []
-    eta = next((stop["arrive"] for stop in stops if row["order_id"] in stop["order_ids"]), None)
-    return {**row, "eta": datetime.fromisoformat(eta) if eta else None}
+def _shown(row: dict[str, Any], late: dict[str, timedelta], now: datetime) -> dict[str, Any]:
+    """Return an order with the arrival that can be expected now, and how much later than planned that is.
+
+    What is on its way back undelivered has no arrival.
+    """
+    planned, delay = row["eta"], late.get(row["mission_id"] or "", timedelta())
+    if planned is None or row["mission_state"] == "returning":
+        return {**row, "eta": None, "delay_s": None}
+    expected = max(planned + delay, now)
+    return {**row, "eta": expected, "delay_s": round((expected - planned).total_seconds())}
 
 
 @router.get("")
-async def listing(ctx: Ctx, user: Signed, state: str | None = None) -> dict[str, Any]:
+async def listing(ctx: Ctx, user: Signed, state: State | None = None) -> dict[str, Any]:
     """Return all orders, or those in one state."""
     user.require("viewer")
+    now = ctx.clock.now()
     async with ctx.database.transaction() as conn:
-        rows = await orders.listing(conn, region_id=await ctx.region_id(conn), state=state)
-    return {"orders": [_shown(row) for row in rows]}
+        region_id = await ctx.region_id(conn)
+        rows = await orders.listing(conn, region_id=region_id, state=state)
+        late = await delays.of_region(conn, region_id=region_id, now=now)
+    return {"orders": [_shown(row, late, now) for row in rows]}
 
 
 @router.post("", status_code=201)
@@ -58,9 +65,11 @@ async def receive(body: OrderIn, ctx: Ctx, user: Signed, response: Response) -> 
     user.require("dispatcher")
     if body.latest <= body.earliest:
         raise BadRequest("latest: must be after earliest")
+    if body.pickup_site == body.dropoff_site:
+        raise BadRequest("dropoff_site: is the same site as pickup_site")
     async with ctx.database.transaction() as conn:
         region_id = await ctx.region_id(conn)
-        await order_files.check_sites(conn, region_id, body.pickup_site, body.dropoff_site)
+        await order_files.check_sites(conn, region_id, pickup_site=body.pickup_site, dropoff_site=body.dropoff_site)
         row, is_new = await orders.receive(
             conn,
             orders.NewOrder(**body.model_dump()),
@@ -76,15 +85,11 @@ async def receive(body: OrderIn, ctx: Ctx, user: Signed, response: Response) -> 
 async def import_file(request: Request, ctx: Ctx, user: Signed) -> dict[str, int]:
     """Take a CSV file in, whole or not at all."""
     user.require("dispatcher")
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_FILE_BYTES:
-            raise BadRequest(f"the file is larger than {MAX_FILE_BYTES} bytes; split it")
+    content = await request.body()
     async with ctx.database.transaction() as conn:
         new, known = await order_files.import_csv(
             conn,
-            bytes(content),
+            content,
             region_id=await ctx.region_id(conn),
             at=ctx.clock.now(),
             actor=user.user_id,
@@ -96,11 +101,13 @@ async def import_file(request: Request, ctx: Ctx, user: Signed) -> dict[str, int
 async def one(order_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
     """Return an order with its history and its custody from shelf to door."""
     user.require("viewer")
+    now = ctx.clock.now()
     async with ctx.database.transaction() as conn:
-        row = await orders.get(conn, order_id)
+        row = await orders.get_shown(conn, order_id)
+        late = await delays.of_region(conn, region_id=row["region_id"], now=now)
         events = await orders.events(conn, order_id)
         chain = await custody.chain(conn, order_id)
-    return {**row, "events": events, "custody": chain}
+    return {**_shown(row, late, now), "events": events, "custody": chain}
 
 
 @router.post("/{order_id}/cancel", status_code=204)

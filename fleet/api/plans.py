@@ -18,13 +18,19 @@ class PlanIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seconds: float = Field(default=5.0, gt=0, le=planning.MAX_SECONDS)
+    seconds: float = Field(default=5.0, gt=0, le=planning.MAX_SECONDS, allow_inf_nan=False)
     seed: int = Field(default=1, ge=0, le=2**31 - 1)
 
 
+_HIDDEN = {"problem", "claimed_by", "claim_expires_wall", "attempts"}
+
+
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    hidden = {"problem", "claimed_by", "claim_expires_wall", "attempts"}
-    return {name: value for name, value in row.items() if name not in hidden}
+    """Return a run as the API describes it: a point of a path is an object there, and a list in the store."""
+    for route in (row.get("plan") or {}).get("routes", ()):
+        for leg in (leg for trip in route["trips"] for leg in trip["legs"]):
+            leg["path"] = [dict(zip(("lat", "lon", "alt_amsl_m"), point, strict=True)) for point in leg["path"]]
+    return {name: value for name, value in row.items() if name not in _HIDDEN}
 
 
 @router.post("", status_code=202)
@@ -46,11 +52,11 @@ async def request(ctx: Ctx, user: Signed, body: PlanIn | None = None) -> dict[st
 
 @router.get("")
 async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
-    """Return the newest planning runs."""
+    """Return the newest planning runs; only one that waits for a decision comes with its plan."""
     user.require("viewer")
     async with ctx.database.transaction() as conn:
         rows = await planning.listing(conn, region_id=await ctx.region_id(conn))
-    return {"plans": rows}
+    return {"plans": [_shown(row) for row in rows]}
 
 
 @router.get("/{run_id}")

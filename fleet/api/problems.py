@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
 from typing import Any
 
 import psycopg
-import psycopg_pool
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from fleet.db.database import DATABASE_ERRORS
 from fleet.errors import BadRequest, Conflict, FleetError, Forbidden, NotFound, NotSignedIn
 from routing.errors import BadInput
+from routing.formats.orders_csv import BadRows, RowProblem
 
 _LOG = structlog.get_logger()
 
@@ -30,12 +33,9 @@ class TooManyRequests(FleetError):
     """Wait and try again."""
 
 
-class InvalidRows(BadRequest):
-    """A file with bad rows; nothing of it was taken. ``errors`` is a list of ``{"where", "reason"}``."""
-
-    def __init__(self, message: str, errors: list[dict[str, str]]) -> None:
-        super().__init__(message)
-        self.errors = errors
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "2"}, 503: {"Retry-After": "2"}}
+_FIELD = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): (.+)", re.DOTALL)
+_MALFORMED = "The request is malformed"
 
 
 def problem(status: int, title: str, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
@@ -43,19 +43,34 @@ def problem(status: int, title: str, detail: str, errors: list[dict[str, str]] |
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if errors:
         body["errors"] = errors
-    headers = {"Retry-After": "2"} if status in {429, 503} else None
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers=_HEADERS.get(status), media_type="application/problem+json")
 
 
 async def _fleet_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, TooManyRequests):
         return problem(429, "Too many requests", str(error))
     status, title = next((known for kind, known in _STATUS.items() if isinstance(error, kind)), (500, "Internal error"))
-    return problem(status, title, str(error), getattr(error, "errors", None))
+    return problem(status, title, str(error), _named(str(error)) if status == 422 else None)
 
 
 async def _bad_input(request: Request, error: Exception) -> JSONResponse:
-    return problem(422, "The request is malformed", str(error))
+    if isinstance(error, BadRows):
+        count = len(error.problems)
+        detail = f"the file is not taken: {error.problems[0]}" + (f"; and {count - 1} more" if count > 1 else "")
+        return problem(422, _MALFORMED, detail, [_row(each) for each in error.problems])
+    return problem(422, _MALFORMED, str(error), _named(str(error)))
+
+
+def _row(found: RowProblem) -> dict[str, str]:
+    place = [f"row {found.line}"] if found.line else []
+    place += [f"column {found.column}"] if found.column else []
+    return {"where": ", ".join(place) or "file", "reason": found.reason}
+
+
+def _named(message: str) -> list[dict[str, str]]:
+    """Return the field that a message names by beginning with it and a colon."""
+    found = _FIELD.fullmatch(message)
+    return [{"where": found[1], "reason": found[2]}] if found else []
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -65,21 +80,38 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
         for e in found[:100]
     ]
     where = ", ".join(e["where"] for e in errors[:5])
-    return problem(422, "The request is malformed", f"see {where}", errors)
+    return problem(422, _MALFORMED, f"see {where}", errors)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return problem(status, "Error", str(getattr(error, "detail", "")) or "error")
+    if not isinstance(error, HTTPException):
+        return unexpected(request.url.path, error)
+    response = problem(error.status_code, _phrase(error.status_code), str(error.detail) or "error")
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
     _LOG.warning("request failed: the database is away", path=request.url.path, error=str(error).strip())
-    return problem(503, "Not available", "the database is away; nothing was changed. Try again in a moment")
+    detail = "the database is away; look in a moment whether it was done, and try again if not"
+    return problem(503, "Not available", detail)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    _LOG.error("request failed", path=request.url.path, exc_info=error)
+async def _not_storable(request: Request, error: Exception) -> JSONResponse:
+    _LOG.warning("request refused by the database", path=request.url.path, error=str(error).strip())
+    return problem(422, _MALFORMED, "a value of the request cannot be stored; nothing was changed")
+
+
+def unexpected(path: str, error: Exception) -> JSONResponse:
+    """Log what went wrong in a request, and return the response that tells nothing of it."""
+    _LOG.error("request failed", path=path, exc_info=error)
     return problem(500, "Internal error", "the request failed; the log of the api says why")
 
 
@@ -89,6 +121,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(psycopg_pool.PoolTimeout, _database)
-    app.add_exception_handler(psycopg.OperationalError, _database)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in DATABASE_ERRORS:
+        app.add_exception_handler(kind, _database)
+    app.add_exception_handler(psycopg.DataError, _not_storable)

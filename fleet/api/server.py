@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fleet import live
 from fleet.api import audit, commands, missions, orders, plans, problems, region, report, sessions, vehicles
 from fleet.api import live as live_routes
 from fleet.api.context import Context
+from fleet.api.guard import Guard
 from fleet.api.live import Hub
 from fleet.bus import connect
 from fleet.changes import listen
@@ -64,13 +65,14 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
 
 def create_app(context: Context) -> FastAPI:
     """Return the application with all its routes."""
-    app = FastAPI(title="Todoke", version=VERSION, docs_url="/api/docs", openapi_url="/api/openapi.json")
+    # Its pages of documentation would load scripts from elsewhere, which our own headers forbid.
+    app = FastAPI(title="Todoke", version=VERSION, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.context = context
     app.state.hub = Hub(context)
     problems.install(app)
     for routes in (sessions, region, orders, plans, missions, vehicles, commands, report, audit, live_routes):
         app.include_router(routes.router)
-    app.middleware("http")(_with_headers)
+    app.add_middleware(Guard, headers=_HEADERS)
     app.add_api_route("/api/health", _health, methods=["GET"])
     app.add_api_route("/api/ready", _ready, methods=["GET"])
     app.add_api_route("/metrics", _metrics, methods=["GET"])
@@ -79,15 +81,6 @@ def create_app(context: Context) -> FastAPI:
     else:
         app.add_api_route("/", _no_console, methods=["GET"])
     return app
-
-
-async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call(request)
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.url.path.startswith("/api/"):
-        response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 async def _health() -> dict[str, str]:

@@ -53,8 +53,7 @@ def _limit(request: Request) -> None:
 async def sign_in(body: Password, ctx: Ctx, request: Request, response: Response) -> dict[str, Any]:
     """Sign in by password."""
     _limit(request)
-    async with ctx.database.transaction() as conn:
-        session = await users.sign_in(conn, body.user_id, body.password)
+    session = await users.sign_in(ctx.database, body.user_id, body.password)
     return _begun(request, response, session)
 
 

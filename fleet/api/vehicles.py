@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
-from fleet import commands, regions, vehicles
+from fleet import commands, vehicles
 from fleet.api.context import Ctx, Signed
+from fleet.api.fields import Moment
 from fleet.errors import BadRequest, NotFound
 from telemetry import history, store
 from telemetry.sample import Sample
@@ -24,7 +25,8 @@ class VehicleIn(BaseModel):
 
     vehicle_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     type_id: str = Field(max_length=64)
-    home_site: str = Field(max_length=64)
+    home_site: str = Field(max_length=200)
+    pad: int = Field(default=0, ge=0, le=1000)
     link: dict[str, Any]
     simulated: bool
     hardware_uid: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{1,36}$")
@@ -54,7 +56,6 @@ async def register(body: VehicleIn, ctx: Ctx, user: Signed) -> dict[str, Any]:
     user.require("administrator")
     async with ctx.database.transaction() as conn:
         region_id = await ctx.region_id(conn)
-        (await regions.load(conn, region_id)).site(body.home_site)
         new = vehicles.NewVehicle(**body.model_dump())
         return await vehicles.register(conn, new, region_id=region_id, at=ctx.clock.now(), actor=user.user_id)
 
@@ -76,14 +77,12 @@ async def track(
     vehicle_id: str,
     ctx: Ctx,
     user: Signed,
-    start: AwareDatetime,
-    end: AwareDatetime,
-    max_points: int = 500,
+    start: Moment,
+    end: Moment,
+    max_points: Annotated[int, Query(ge=2, le=10_000)] = 500,
 ) -> dict[str, Any]:
     """Return where a vehicle was, thinned to ``max_points``."""
     user.require("viewer")
-    if not 2 <= max_points <= 10_000:
-        raise BadRequest("max_points: 2 to 10000 are allowed")
     if end <= start:
         raise BadRequest("end: must be after start")
     async with ctx.database.transaction() as conn:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection = AsyncConnection[DictRow]
+
+DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+"""The database is away, restarting or overloaded; what was asked may be tried again."""
 
 
 def _encode(value: object) -> str:
@@ -60,5 +65,21 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Yield a connection in a transaction: committed at the end, rolled back on any exception."""
-        async with self._pool.connection() as connection, connection.transaction():
-            yield connection
+        before = _cancellations()
+        async with self._pool.connection() as connection:
+            _heed_cancellation(before)
+            async with connection.transaction():
+                yield connection
+        _heed_cancellation(before)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _heed_cancellation(before: int) -> None:
+    # The pool waits with wait_for, which in Python 3.11 swallows a cancellation that meets the connection waited
+    # for: a loop that was told to end would go on for ever.
+    if _cancellations() > before:
+        raise asyncio.CancelledError

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from datetime import datetime
 from typing import Any
 
 import httpx
 import structlog
 
 from fleet.ids import new_id
+from fleet.missions import ENDED
+from hardware.profiles import load_profile
 from telemetry.clock import Clock
 
 _LOG = structlog.get_logger()
@@ -88,21 +91,34 @@ class Dispatcher(Worker):
 
 
 class GroundCrew(Worker):
-    """Loads vehicles that stand at home, and unloads what came back."""
+    """Loads vehicles that stand at home with a fresh battery, and unloads what came back."""
 
     async def round(self) -> None:
         """Load or unload what can be."""
         missions = (await self.get("/api/missions"))["missions"]
-        vehicles = {v["vehicle_id"]: v["live"] for v in (await self.get("/api/vehicles"))["vehicles"]}
+        vehicles = {v["vehicle_id"]: v for v in (await self.get("/api/vehicles"))["vehicles"]}
         for mission in sorted(missions, key=lambda m: m["planned_depart"]):
-            live = vehicles.get(mission["vehicle_id"])
-            if not live or not live["connected"] or not live["on_ground"] or live["armed"]:
+            vehicle = vehicles.get(mission["vehicle_id"])
+            if vehicle is None or not _stands(vehicle["live"]):
                 continue
-            ended = mission["state"] in {"completed", "aborted", "failed", "cancelled"}
-            if ended and any(order["open"] for order in mission["orders"]):
+            if mission["state"] in ENDED and any(order["open"] for order in mission["orders"]):
                 await self.post(f"/api/missions/{mission['mission_id']}/unload")
-            elif mission["state"] == "planned":
+            elif mission["state"] == "planned" and self._battery_is_fitted(vehicle, missions):
                 await self.post(f"/api/missions/{mission['mission_id']}/load")
+
+    def _battery_is_fitted(self, vehicle: dict[str, Any], missions: list[dict[str, Any]]) -> bool:
+        """Swapping the battery takes the profile's turnaround after each mission driven or flown."""
+        ended = [
+            datetime.fromisoformat(m["ended_at"])
+            for m in missions
+            if m["vehicle_id"] == vehicle["vehicle_id"] and m["ended_at"] and m["started_at"]
+        ]
+        swap_s = load_profile(vehicle["type_id"]).turnaround_s
+        return not ended or (self.clock.now() - max(ended)).total_seconds() >= swap_s
+
+
+def _stands(live: dict[str, Any] | None) -> bool:
+    return bool(live and live["connected"] and live["on_ground"] and not live["armed"])
 
 
 class Pilot(Worker):

@@ -21,7 +21,7 @@ from fleet.runtime import Runtime
 from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot
 from fleet.scenarios.orders import morning_csv
 from fleet.simulation import SimulatedBroker, Simulation, describe_drones, describe_robots
-from routing.region.model import Region, SiteKind
+from routing.region.model import Region, Site, SiteKind
 from telemetry.clock import Clock
 
 OPEN_FOR = timedelta(hours=2)
@@ -99,9 +99,11 @@ async def begin(
     is killed inside.
     """
     clock = runtime.clock
-    hub = next(site for site in region.sites if site.kind is SiteKind.HUB)
-    drones = describe_drones(region, hub.site_id, plan.drones, type_id=DRONE_TYPE, px4=plan.px4_dir is not None)
-    robots = describe_robots(region, hub.site_id, plan.robots, type_id=ROBOT_TYPE)
+    hubs = _hubs(region)
+    pads = _places(hubs, plan.drones)
+    drones = describe_drones(region, pads, type_id=DRONE_TYPE, px4=plan.px4_dir is not None)
+    bases = [hubs[i % len(hubs)].site_id for i in range(plan.robots)]
+    robots = describe_robots(region, bases, type_id=ROBOT_TYPE)
     passwords = {robot["serial"]: secrets.token_urlsafe(18) for robot in robots}
     for serial, password in passwords.items():
         await add_robot_user(
@@ -124,9 +126,9 @@ async def begin(
     async with simulation:
         day = Day(plan, region, runtime, clock, simulation)
         async with Database.open(runtime.dsn, max_size=2) as database, database.transaction() as conn:
-            await _furnish(conn, day, hub.site_id)
+            await _furnish(conn, day, _registrations(day, pads, bases))
         day.tokens = await _sign_in(day)
-        await _import_orders(day)
+        await _import_orders(day, [hub.site_id for hub in hubs])
         yield day
 
 
@@ -159,37 +161,54 @@ async def wait_until_over(day: Day, *, timeout_s: float, on_round: Callable[[Con
             raise
 
 
-async def _furnish(conn: Connection, day: Day, hub: str) -> None:
+def _hubs(region: Region) -> list[Site]:
+    """Return the hubs that the day works from: two at most, so that there is traffic at each."""
+    hubs = [site for site in region.sites if site.kind is SiteKind.HUB and site.pads and site.node]
+    if not hubs:
+        raise FleetError(f"region {region.region_id!r} has no hub with a pad and a way: no day can begin there")
+    return hubs[:2]
+
+
+def _places(hubs: list[Site], drones: int) -> list[tuple[str, int]]:
+    """Return a pad of its own for each drone, by turns of the hubs."""
+    by_turns = sorted((pad, i, hub.site_id) for i, hub in enumerate(hubs) for pad in range(len(hub.pads)))
+    if len(by_turns) < drones:
+        raise FleetError(f"{drones} drones need a pad each; the hubs have {len(by_turns)}")
+    return [(site_id, pad) for pad, _, site_id in by_turns[:drones]]
+
+
+async def _furnish(conn: Connection, day: Day, fleet: list[vehicles.NewVehicle]) -> None:
     now = day.clock.now()
     await regions.store(conn, day.region, at=now)
     for user_id, (name, role) in STAFF.items():
         await users.put(conn, user_id=user_id, display_name=name, role=role, at=now)
-    for new in _registrations(day, hub):
+    for new in fleet:
         await vehicles.register(conn, new, region_id=day.region.region_id, at=now, actor="admin")
 
 
-def _registrations(day: Day, hub: str) -> list[vehicles.NewVehicle]:
+def _registrations(day: Day, pads: list[tuple[str, int]], bases: list[str]) -> list[vehicles.NewVehicle]:
     fleet = [
         vehicles.NewVehicle(
             vehicle_id=drone["vehicle_id"],
             type_id=drone["type_id"],
-            home_site=hub,
+            home_site=site_id,
+            pad=pad,
             link={"protocol": "mavlink", "bind": drone["send_to"], "system_id": drone["system_id"]},
             simulated=True,
             # PX4 SITL makes up its uid.
             hardware_uid=None if day.plan.px4_dir else drone["hardware_uid"],
         )
-        for drone in day.simulation.drones
+        for drone, (site_id, pad) in zip(day.simulation.drones, pads, strict=True)
     ]
     fleet += [
         vehicles.NewVehicle(
             vehicle_id=robot["vehicle_id"],
             type_id=robot["type_id"],
-            home_site=hub,
+            home_site=base,
             link={"protocol": "vda5050", "manufacturer": robot["manufacturer"], "serial": robot["serial"]},
             simulated=True,
         )
-        for robot in day.simulation.robots
+        for robot, base in zip(day.simulation.robots, bases, strict=True)
     ]
     return fleet
 
@@ -209,8 +228,15 @@ async def _sign_in(day: Day) -> dict[str, str]:
     return tokens
 
 
-async def _import_orders(day: Day) -> None:
-    text = morning_csv(day.region, count=day.plan.orders, seed=day.plan.seed, start=day.clock.now(), open_for=OPEN_FOR)
+async def _import_orders(day: Day, hubs: list[str]) -> None:
+    text = morning_csv(
+        day.region,
+        hubs=hubs,
+        count=day.plan.orders,
+        seed=day.plan.seed,
+        start=day.clock.now(),
+        open_for=OPEN_FOR,
+    )
     (day.simulation.folder / "orders.csv").write_text(text, encoding="utf-8")
     headers: dict[str, Any] = {
         "Authorization": f"Bearer {day.tokens['dispatcher']}",

@@ -30,8 +30,6 @@ def load_profile(type_id: str) -> VehicleType:
     """Read a profile; raises ``BadInput`` naming the profile and the missing or malformed figure."""
     data = profile_data(type_id)
     try:
-        return VehicleType(
-            type_id=type_id, kind=VehicleKind(data["kind"]), name=data["name"], **data["figures"]
-        )
+        return VehicleType(type_id=type_id, kind=VehicleKind(data["kind"]), name=data["name"], **data["figures"])
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"profile {type_id}: missing or malformed figure: {error}") from error

@@ -13,18 +13,30 @@ from typing import Any, TypeVar
 from routing.errors import BadInput
 from routing.geo import Position
 from routing.plan import Leg, Plan, Route, StopAction, Trip, Unserved
-from routing.problem import FleetVehicle, OrderRequest, Problem
-from routing.region.model import region_from_json
+from routing.problem import (
+    FleetVehicle,
+    GivenTrip,
+    OrderRequest,
+    Problem,
+    Separation,
+    Stay,
+    TimedPosition,
+)
+from routing.region.model import Region
 from routing.vehicle_type import VehicleKind, VehicleType
+from routing.wind import Wind
 
 Data = dict[str, Any]
 T = TypeVar("T")
 
 
 def problem_to_json(problem: Problem) -> Data:
-    """Plain data of a problem; times as ISO 8601 in UTC, so that equal problems give equal data."""
+    """Plain data of a problem; times as ISO 8601 in UTC, so that equal problems give equal data.
+
+    The region is in it by its hash only.
+    """
     return {
-        "region": problem.region.to_json(),
+        "region_hash": problem.region.content_hash(),
         "orders": [
             {
                 "order_id": order.order_id,
@@ -44,25 +56,38 @@ def problem_to_json(problem: Problem) -> Data:
                 "type": _type_to_json(vehicle.type),
                 "home_site": vehicle.home_site,
                 "available_from": _moment(vehicle.available_from),
+                "pad": vehicle.pad,
             }
             for vehicle in problem.vehicles
         ],
         "start": _moment(problem.start),
         "seed": problem.seed,
         "max_trips_per_vehicle": problem.max_trips_per_vehicle,
+        "wind": {name: _plain(value) for name, value in asdict(problem.wind).items()},
+        "separation": {name: _plain(value) for name, value in asdict(problem.separation).items()},
+        "given": [given_to_json(trip) for trip in problem.given],
     }
 
 
-def problem_from_json(data: object) -> Problem:
-    """Read what ``problem_to_json`` wrote; raises ``BadInput`` naming the place that is missing or wrong."""
+def problem_from_json(data: object, region: Region) -> Problem:
+    """Read what ``problem_to_json`` wrote, for the region that it was made for.
+
+    Raises ``BadInput`` naming the place that is missing or wrong, or when it was made for another region.
+    """
     read = _Reader(data, "problem")
+    made_for = read.text("region_hash")
+    if made_for != region.content_hash():
+        raise BadInput(f"problem.region_hash: {made_for[:12]!r} is not region {region.region_id!r} as given")
     return Problem(
-        region=region_from_json(dict(read.table("region"))),
+        region=region,
         orders=read.each("orders", _order),
         vehicles=read.each("vehicles", _vehicle),
         start=read.moment("start"),
         seed=read.whole("seed"),
         max_trips_per_vehicle=read.whole("max_trips_per_vehicle"),
+        wind=Wind(**_figures(_Reader(read.table("wind"), f"{read.where}.wind"), Wind)),
+        separation=Separation(**_figures(_Reader(read.table("separation"), f"{read.where}.separation"), Separation)),
+        given=read.each("given", _given),
     )
 
 
@@ -122,6 +147,32 @@ def trip_to_json(trip: Trip) -> Data:
     }
 
 
+def given_to_json(trip: GivenTrip) -> Data:
+    """Plain data of a trip that is given to a problem."""
+    return {
+        "trip_id": trip.trip_id,
+        "vehicle_id": trip.vehicle_id,
+        "track": [
+            {
+                "at": _moment(point.at),
+                "lat": _plain(point.position.lat),
+                "lon": _plain(point.position.lon),
+                "alt_amsl_m": _plain(point.position.alt_amsl_m),
+            }
+            for point in trip.track
+        ],
+        "stays": [
+            {"site_id": stay.site_id, "arrive": _moment(stay.arrive), "leave": _moment(stay.leave)}
+            for stay in trip.stays
+        ],
+    }
+
+
+def given_from_json(data: object) -> GivenTrip:
+    """Read what ``given_to_json`` wrote; raises ``BadInput`` naming the place that is missing or wrong."""
+    return _given(_Reader(data, "given"))
+
+
 def trip_from_json(data: object) -> Trip:
     """Read what ``trip_to_json`` wrote; raises ``BadInput`` naming the place that is missing or wrong."""
     return _trip(_Reader(data, "trip"))
@@ -165,7 +216,30 @@ def _vehicle(read: _Reader) -> FleetVehicle:
         type=_type(_Reader(read.table("type"), f"{read.where}.type")),
         home_site=read.text("home_site"),
         available_from=read.moment("available_from"),
+        pad=read.whole("pad"),
     )
+
+
+def _given(read: _Reader) -> GivenTrip:
+    return GivenTrip(
+        trip_id=read.text("trip_id"),
+        vehicle_id=read.text("vehicle_id"),
+        track=read.each("track", _timed_position),
+        stays=read.each("stays", _stay),
+    )
+
+
+def _timed_position(read: _Reader) -> TimedPosition:
+    place = Position(read.number("lat"), read.number("lon"), read.number("alt_amsl_m"))
+    return TimedPosition(read.moment("at"), place)
+
+
+def _stay(read: _Reader) -> Stay:
+    return Stay(read.text("site_id"), read.moment("arrive"), read.moment("leave"))
+
+
+def _figures(read: _Reader, kind: type[Wind] | type[Separation]) -> dict[str, float]:
+    return {field.name: read.number(field.name) for field in fields(kind)}
 
 
 def _type(read: _Reader) -> VehicleType:

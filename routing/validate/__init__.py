@@ -10,7 +10,9 @@ from routing.problem import Problem, check_problem
 from routing.validate.energy import check_energy
 from routing.validate.form import check_form
 from routing.validate.orders import check_orders
+from routing.validate.pads import check_pads
 from routing.validate.paths import check_paths
+from routing.validate.separation import check_separation
 from routing.validate.times import check_times
 from routing.validate.violation import Violation
 
@@ -27,9 +29,15 @@ def validate(problem: Problem, plan: Plan) -> tuple[Violation, ...]:
     found = tuple(check_form(problem, plan))
     if found:
         return found
+    paths = tuple(check_paths(problem, plan))
+    if any(violation.rule == "drone.path" for violation in paths):
+        # Nobody flies that far: where it would be at each moment is not worth knowing.
+        return paths
     return (
         *check_orders(problem, plan),
         *check_times(problem, plan),
-        *check_paths(problem, plan),
+        *paths,
         *check_energy(problem, plan),
+        *check_pads(problem, plan),
+        *check_separation(problem, plan),
     )

@@ -8,7 +8,7 @@ from routing.energy import movement_wh, service_wh, usable_wh
 from routing.plan import Plan
 from routing.problem import Problem
 from routing.validate.context import trips_of
-from routing.validate.motion import least_movement
+from routing.validate.motion import movements
 from routing.validate.violation import Violation
 
 _TOLERANCE = 0.01
@@ -21,8 +21,8 @@ def check_energy(problem: Problem, plan: Plan) -> Iterator[Violation]:
         kind = context.vehicle.type
         total = 0.0
         departures = [leg.depart for leg in context.trip.legs]
-        for number, (subject, start, leg, payload_kg) in enumerate(context.legs(), start=1):
-            movement = least_movement(problem.region, kind, context.sites, start, leg)
+        moved = movements(problem, context) or []
+        for number, ((subject, _, leg, payload_kg), movement) in enumerate(zip(context.legs(), moved, strict=False), 1):
             needed = movement_wh(kind, payload_kg, movement)
             if leg.order_ids:
                 # Until the next leg departs: a drone that waits longer hovers longer.

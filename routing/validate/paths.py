@@ -15,7 +15,8 @@ from routing.plan import Leg, Plan
 from routing.problem import Problem
 from routing.region.model import Region
 from routing.validate.context import TripContext, trips_of
-from routing.validate.motion import least_movement, level_m
+from routing.validate.motion import level_m, movements
+from routing.validate.obstacles import Obstacles
 from routing.validate.violation import Violation
 from routing.vehicle_type import VehicleKind
 
@@ -33,30 +34,62 @@ def check_paths(problem: Problem, plan: Plan) -> Iterator[Violation]:
     """Yield what is wrong with the paths of a plan."""
     region = problem.region
     zones = zone_areas(region, ZONE_MARGIN_M)
+    obstacles = Obstacles(region)
     network = _Network(region)
+    taken = {(v.home_site, v.pad) for v in problem.vehicles if v.type.kind is VehicleKind.DRONE}
     for context in trips_of(problem, plan):
+        yield from _distances(problem, context)
+        drone = context.vehicle.type.kind is VehicleKind.DRONE
+        yield from _pads(region, context, taken) if drone else _nodes(region, context)
         for subject, start, leg, _ in context.legs():
-            yield from _ends(region, context, subject, start, leg)
-            yield from _distance(region, context, subject, start, leg)
-            if context.vehicle.type.kind is VehicleKind.DRONE:
-                yield from _flight(region, zones, subject, leg)
+            if drone:
+                found = list(_flight(region, zones, subject, leg))
+                yield from found
+                if not any(violation.rule == "drone.path" for violation in found):
+                    yield from obstacles.check(subject, leg)
             else:
                 yield from network.check(context, subject, start, leg)
 
 
-def _ends(region: Region, context: TripContext, subject: str, start: str, leg: Leg) -> Iterator[Violation]:
-    for what, point, site_id in (("starts", leg.path[0], start), ("ends", leg.path[-1], leg.to_site)):
-        off_m = level_m(region.frame, point, context.sites[site_id].position)
-        if off_m > AT_SITE_M:
-            yield Violation("path.ends", subject, f"the path {what} {off_m:.1f} m away from {site_id}")
+def _nodes(region: Region, context: TripContext) -> Iterator[Violation]:
+    for subject, start, leg, _ in context.legs():
+        for what, point, site_id in (("starts", leg.path[0], start), ("ends", leg.path[-1], leg.to_site)):
+            off_m = level_m(region.frame, point, context.sites[site_id].position)
+            if off_m > AT_SITE_M:
+                yield Violation("path.ends", subject, f"the path {what} {off_m:.1f} m away from {site_id}")
 
 
-def _distance(region: Region, context: TripContext, subject: str, start: str, leg: Leg) -> Iterator[Violation]:
-    way_m = least_movement(region, context.vehicle.type, context.sites, start, leg).distance_m
-    if abs(way_m - leg.distance_m) > max(1.0, 0.02 * way_m):
-        yield Violation(
-            "path.distance", subject, f"the distance given is {leg.distance_m:.0f} m, the path's {way_m:.0f} m"
-        )
+def _pads(region: Region, context: TripContext, taken: set[tuple[str, int]]) -> Iterator[Violation]:
+    """A drone starts from and comes back to its own pad, drops over one where nobody stands, and goes on from there."""
+    vehicle = context.vehicle
+    own = context.sites[vehicle.home_site].pads[vehicle.pad]
+    at = own
+    for subject, start, leg, _ in context.legs():
+        if (off_m := level_m(region.frame, leg.path[0], at)) > AT_SITE_M:
+            yield Violation("path.ends", subject, f"the path starts {off_m:.1f} m away from the vehicle, at {start}")
+        home = leg is context.trip.legs[-1]
+        pads = [own] if home else list(context.sites[leg.to_site].pads)
+        away = [level_m(region.frame, leg.path[-1], pad) for pad in pads]
+        nearest = int(np.argmin(away)) if away else 0
+        if not away or away[nearest] > AT_SITE_M:
+            off = f"{away[nearest]:.1f} m away from" if away else "at a site without"
+            yield Violation("path.ends", subject, f"the path ends {off} the pad of {leg.to_site}")
+        elif not home and (leg.to_site, nearest) in taken:
+            yield Violation("pad.taken", subject, f"drops over pad {nearest} of {leg.to_site}, where a drone stands")
+        at = leg.path[-1]
+
+
+def _distances(problem: Problem, context: TripContext) -> Iterator[Violation]:
+    moved = movements(problem, context)
+    if moved is None:
+        yield Violation("drone.wind", context.trip.trip_id, "a leg cannot be flown in this wind")
+        return
+    for (subject, _, leg, _), movement in zip(context.legs(), moved, strict=False):
+        way_m = movement.distance_m
+        if abs(way_m - leg.distance_m) > max(1.0, 0.02 * way_m):
+            yield Violation(
+                "path.distance", subject, f"the distance given is {leg.distance_m:.0f} m, the path's {way_m:.0f} m"
+            )
 
 
 def _flight(region: Region, zones: npt.NDArray[np.object_], subject: str, leg: Leg) -> Iterator[Violation]:
@@ -102,7 +135,7 @@ class _Network:
     def __init__(self, region: Region) -> None:
         self._region = region
         self._nodes = {node.node_id: node.position for node in region.nodes}
-        self._edges = {frozenset((edge.a, edge.b)) for edge in region.edges}
+        self._edges = {frozenset((edge.a, edge.b)) for edge in region.edges if edge.robot}
 
     def check(self, context: TripContext, subject: str, start: str, leg: Leg) -> Iterator[Violation]:
         if len(leg.nodes) != len(leg.path):
@@ -119,4 +152,4 @@ class _Network:
                 yield Violation("robot.network", subject, f"the path is not at node {node} where it says so")
         for a, b in zip(leg.nodes, leg.nodes[1:], strict=False):
             if frozenset((a, b)) not in self._edges:
-                yield Violation("robot.network", subject, f"there is no edge from {a} to {b}")
+                yield Violation("robot.network", subject, f"there is no edge for robots from {a} to {b}")

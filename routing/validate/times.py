@@ -9,7 +9,7 @@ from datetime import timedelta
 from routing.plan import Plan
 from routing.problem import FleetVehicle, Problem
 from routing.validate.context import TripContext, routes_of, trips_of
-from routing.validate.motion import least_movement
+from routing.validate.motion import movements
 from routing.validate.violation import Violation
 from routing.vehicle_type import ROBOT_SPEED_LIMIT_MPS, VehicleKind
 
@@ -71,8 +71,7 @@ def _speed(problem: Problem, context: TripContext) -> Iterator[Violation]:
     limit = kind.cruise_speed_mps
     if kind.kind is VehicleKind.ROBOT:
         limit = min(limit, ROBOT_SPEED_LIMIT_MPS)
-    for subject, start, leg, _ in context.legs():
-        movement = least_movement(problem.region, kind, context.sites, start, leg)
+    for (subject, _, leg, _), movement in zip(context.legs(), movements(problem, context) or [], strict=False):
         seconds = (leg.arrive - leg.depart).total_seconds()
         if movement.distance_m > limit * max(0.0, seconds) + 0.01:
             yield Violation(

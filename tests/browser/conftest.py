@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from fleet.scenarios.day import Day, sign_in_link
-from tests.integration.day import Watcher, day_on, eventually, service
+from fleet.scenarios.day import Day, DayPlan, begin, sign_in_link
+from routing.region.model import SiteKind
+from routing.region.sample import village_region
+from tests.integration.day import Watcher, eventually, service
 
 SPEED = 4
-USERS = {"pilot": "demo", "dispatcher": "dispatcher", "ground_crew": "crew", "administrator": "admin", "viewer": "viewer"}
+USERS = {
+    "pilot": "demo",
+    "dispatcher": "dispatcher",
+    "ground_crew": "crew",
+    "administrator": "admin",
+    "viewer": "viewer",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RunningDay:
-    """A service with a drone and a robot on their missions."""
+    """A service with a drone and a robot on their missions; its scripted staff has gone home."""
 
     url: str
     loop: asyncio.AbstractEventLoop
@@ -31,11 +43,37 @@ class RunningDay:
         made = asyncio.run_coroutine_threadsafe(sign_in_link(self.day.runtime, USERS[role]), self.loop)
         return made.result(timeout=10)
 
+    def orders_csv(self, *refs: str) -> str:
+        """Return a file of orders, to a place that only drones and one that only robots serve by turns."""
+        region, start = self.day.region, self.day.clock.now()
+        end = start + timedelta(hours=2)
+        hub = next(site.site_id for site in region.sites if site.kind is SiteKind.HUB)
+        drops = [site for site in region.sites if site.kind is SiteKind.DROP_POINT]
+        by_turns = [
+            next(site.site_id for site in drops if site.accepts_drone and not site.accepts_robot),
+            next(site.site_id for site in drops if site.accepts_robot and not site.accepts_drone),
+        ]
+        lines = ["ref,pickup,dropoff,recipient,goods,mass_kg,volume_l,earliest,latest,priority"]
+        for i, ref in enumerate(refs):
+            lines.append(f"{ref},{hub},{by_turns[i % 2]},宮本様,薬,0.3,1,{start.isoformat()},{end.isoformat()},0")
+        return "\n".join(lines) + "\n"
+
+    @contextmanager
+    def gateway_hangs(self) -> Iterator[None]:
+        """Have the gateway neither hear nor say anything inside."""
+        pid = self.day.runtime.pids["gateway-1"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
 
 async def _live(home: Path, begun: Future[RunningDay], stop: asyncio.Event) -> None:
-    async with service(home, speed=SPEED) as running, day_on(running) as day:
+    async with service(home, speed=SPEED) as running, begin(DayPlan(), village_region(1), running.runtime) as day:
         watcher = Watcher(running, day)
-        await eventually("both vehicles are under way", watcher.both_are_under_way, within_s=90)
+        async with day.at_work():
+            await eventually("both vehicles are under way", watcher.both_are_under_way, within_s=90)
         begun.set_result(RunningDay(day.runtime.api_url, asyncio.get_running_loop(), day))
         await stop.wait()
 

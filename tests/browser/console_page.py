@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, WebSocketRoute, async_playwright, expect
 
 ROOT = Path(__file__).parents[2]
 CONSOLE = ROOT / "fleet" / "console" / "dist" / "index.html"
@@ -31,6 +31,8 @@ CHROMIUM_FLAGS = (
 STEP_S = 20.0
 """How long the console itself may take for one thing; what vehicles take, each test says."""
 POLL_S = 0.2
+
+expect.set_options(timeout=STEP_S * 1000)
 METRES_PER_DEGREE = 111_320.0
 
 
@@ -89,7 +91,7 @@ class ConsolePage:
     async def sign_in_by_link(self, link: str) -> None:
         """Open a one-time link and wait for the console behind it."""
         await self.page.goto(link)
-        await expect(self.page.get_by_test_id("vehicles")).to_be_visible(timeout=STEP_S * 1000)
+        await expect(self.page.get_by_test_id("live-state")).to_be_visible()
 
     async def put_a_switch_in_the_live_line(self) -> None:
         """Before signing in: let ``cut`` and ``mend`` interrupt the live connection, and nothing else."""
@@ -186,12 +188,39 @@ class ConsolePage:
         await expect(newest).to_have_attribute("data-kind", kind, timeout=within_s * 1000)
         await expect(newest).to_have_attribute("data-state", state, timeout=within_s * 1000)
 
+    async def upload_orders(self, text: str) -> None:
+        """Choose a CSV file of orders; what the console says to it is for the test to expect."""
+        file = FilePayload(name="orders.csv", mimeType="text/csv", buffer=text.encode())
+        await self.page.get_by_test_id("import-file").set_input_files(file)
+
+    async def open_tab(self, name: str) -> None:
+        """Show ``orders``, ``missions`` or ``plan``."""
+        await self.page.get_by_test_id(f"tab-{name}").click()
+
+    async def missions_of(self, vehicle_id: str, state: str, *, within_s: float) -> list[str]:
+        """Wait until a vehicle has missions in this state, as the open list of missions shows; return their ids."""
+        cards = self.page.locator(f"[data-testid^=mission-][data-vehicle={vehicle_id}][data-state={state}]")
+        await expect(cards.first).to_be_visible(timeout=within_s * 1000)
+        ids = [await card.get_attribute("data-testid") or "" for card in await cards.all()]
+        return [test_id.removeprefix("mission-") for test_id in ids]
+
+    async def move_mission(self, mission_id: str, action: str) -> None:
+        """Do one of ``load``, ``accept``, ``unload`` and ``cancel`` with all checks that it asks for."""
+        await self.page.get_by_test_id(f"{action}-{mission_id}").click()
+        for box in await self.page.get_by_test_id(f"check-{mission_id}").get_by_role("checkbox").all():
+            await box.check()
+        await self.page.get_by_test_id(f"confirm-{action}-{mission_id}").click()
+
     async def choose_language(self, language: str) -> None:
         """Switch to ``ja`` or ``en``."""
         await self.page.get_by_test_id(f"language-{language}").click()
 
     async def screenshot(self, name: str) -> Path:
-        """Save what is seen to ``build/screenshots`` and return the file."""
+        """Save what is seen to ``build/screenshots`` and return the file; the map's names are awaited."""
+        region_map = self.page.get_by_test_id("map")
+        if await region_map.count():
+            language = await self.page.evaluate("document.documentElement.lang")
+            await expect(region_map).to_have_attribute("data-language", language)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
         await self.page.screenshot(path=path)

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import pytest
@@ -27,12 +29,20 @@ VEHICLE_S = 60.0
 
 
 class RunningDay(Protocol):
-    """A service with vehicles under way."""
+    """A service with vehicles under way, and nobody at work but the test."""
 
     url: str
 
     def sign_in_link(self, role: str) -> str:
         """Return a one-time link."""
+        ...
+
+    def orders_csv(self, *refs: str) -> str:
+        """Return a file of orders that drone and robot serve by turns."""
+        ...
+
+    def gateway_hangs(self) -> AbstractContextManager[None]:
+        """Have the gateway hang inside."""
         ...
 
 
@@ -57,6 +67,7 @@ async def test_a_pilot_sees_both_vehicles_move_holds_the_drone_and_brings_it_hom
     assert await console.wait_until_moved(DRONE, least_m=20.0, within_s=VEHICLE_S) >= 20.0
     assert await console.wait_until_moved(ROBOT, least_m=3.0, within_s=VEHICLE_S) >= 3.0
     await expect(console.page.get_by_test_id("live-state")).to_have_attribute("data-state", "live")
+    await expect(console.page.get_by_test_id("alarm-count")).to_have_attribute("data-count", "0")
     await console.screenshot("console-ja-moving")
 
     await console.hold(DRONE)
@@ -123,3 +134,98 @@ async def test_a_lost_connection_is_unmissable_and_comes_back(browser: Browser, 
     console.mend()
     await expect(banner).to_have_count(0, timeout=VEHICLE_S * 1000)
     await expect(live).to_have_attribute("data-state", "live")
+
+
+async def test_a_vehicle_that_nobody_hears_raises_an_alarm_that_stays_until_it_is_seen(
+    console: ConsolePage, running_day: RunningDay
+) -> None:
+    page = console.page
+    alarm = page.get_by_test_id(f"alarm-{ROBOT}-silent")
+    await expect(page.get_by_test_id("live-state")).to_have_attribute("data-state", "live")
+
+    with running_day.gateway_hangs():
+        await expect(alarm).to_have_attribute("data-urgency", "urgent")
+        await expect(alarm).to_contain_text("運航中に応答がありません")
+        await expect(alarm).to_have_attribute("data-over", "false")
+        await expect(page).to_have_title(re.compile("未確認の警報"))
+        await console.screenshot("console-ja-alarm")
+
+    await expect(alarm).to_have_attribute("data-over", "true", timeout=VEHICLE_S * 1000)
+    await page.get_by_test_id(f"seen-{ROBOT}-silent").click()
+    await expect(alarm).to_have_count(0)
+
+
+async def test_a_file_of_orders_is_taken_whole_or_not_at_all(console: ConsolePage, running_day: RunningDay) -> None:
+    page = console.page
+    await page.get_by_test_id("orders-all").click()
+
+    await console.upload_orders(running_day.orders_csv("C1", "C2").replace(",0.3,", ",heavy,", 1))
+
+    notices = page.get_by_test_id("notices")
+    await expect(notices).to_contain_text("何も変更していません")
+    await expect(notices).to_contain_text("mass_kg")
+    await expect(page.get_by_test_id("order-C2")).to_have_count(0)
+
+    await console.upload_orders(running_day.orders_csv("B1", "B2"))
+
+    await expect(notices).to_contain_text("2 件を取り込みました")
+    await expect(page.get_by_test_id("order-B1")).to_have_attribute("data-state", "received")
+    await expect(page.get_by_test_id("order-B2")).to_have_attribute("data-state", "received")
+
+    await page.get_by_test_id("search-orders").fill("b2 宮本")
+    await expect(page.get_by_test_id("order-B1")).to_have_count(0)
+    await expect(page.get_by_test_id("order-B2")).to_be_visible()
+
+
+async def test_a_plan_goes_by_hand_from_the_request_to_a_launch_and_back(
+    browser: Browser, console: ConsolePage, running_day: RunningDay
+) -> None:
+    crew = await ConsolePage.open(browser, language="ja-JP", width=390)
+    await crew.sign_in_by_link(running_day.sign_in_link("ground_crew"))
+    page, bars = console.page, console.page.locator("[data-testid^=bar-]")
+
+    # What the drone brought back undelivered goes to the shelf before it is loaded again.
+    (brought_back,) = await crew.missions_of(DRONE, "aborted", within_s=VEHICLE_S)
+    await crew.move_mission(brought_back, "unload")
+    await expect(crew.page.get_by_test_id(f"unload-{brought_back}")).to_have_count(0)
+
+    await console.open_tab("plan")
+    await page.get_by_test_id("make-plan").click()
+    await page.get_by_test_id("show-in-timeline").click(timeout=VEHICLE_S * 1000)
+    await expect(bars.and_(page.locator("[data-state=proposed]")).first).to_be_visible()
+    await console.screenshot("console-ja-proposed")
+
+    await page.get_by_test_id("approve-plan").click()
+    (to_fly, *_) = await console.missions_of(DRONE, "planned", within_s=VEHICLE_S)
+    (to_drive, *_) = await console.missions_of(ROBOT, "planned", within_s=VEHICLE_S)
+    await expect(page.get_by_test_id(f"bar-{to_fly}")).to_have_attribute("data-state", "planned")
+
+    await crew.move_mission(to_fly, "load")
+    await crew.screenshot("console-ja-phone")
+    await console.move_mission(to_fly, "accept")
+    launched = page.get_by_test_id(f"mission-{to_fly}")
+    await expect(launched).to_have_attribute("data-state", re.compile("accepted|starting|underway"))
+    await expect(launched).to_contain_text("承認 demo")
+
+    await console.move_mission(to_drive, "cancel")
+    await expect(page.get_by_test_id(f"mission-{to_drive}")).to_have_attribute("data-state", "cancelled")
+    await console.screenshot("console-ja-timeline")
+    await crew.close()
+    assert crew.faults == []
+
+
+async def test_the_timeline_is_read_and_left_with_the_keyboard_alone(console: ConsolePage) -> None:
+    page = console.page
+    await page.get_by_test_id("toggle-timeline").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_test_id(f"timeline-{DRONE}").locator("[data-testid^=bar-]").first.focus()
+
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("Enter")
+
+    detail = page.get_by_test_id("timeline-detail")
+    await expect(detail).to_contain_text(DRONE)
+    await page.keyboard.press("ArrowDown")
+    await expect(detail).to_contain_text(ROBOT)
+    await page.keyboard.press("Escape")
+    await expect(detail).to_have_count(0)

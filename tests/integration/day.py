@@ -24,7 +24,7 @@ from fleet.places import free_port
 from fleet.runtime import Runtime, load_runtime
 from fleet.scenarios import proof
 from fleet.scenarios.day import Day, DayPlan, begin
-from routing.region.sample import sample_region
+from routing.region.sample import village_region
 
 PARTS = ("gateway-1", "api", "planner", "broker", "database")
 
@@ -99,7 +99,7 @@ async def service(home: Path, *, speed: float) -> AsyncIterator[Service]:
 async def day_on(running: Service, *, order_count: int = 2, seed: int = 1) -> AsyncIterator[Day]:
     """Set a day up on a running service, with its staff at work."""
     plan = DayPlan(orders=order_count, seed=seed)
-    async with begin(plan, sample_region(seed), running.runtime) as day, day.at_work():
+    async with begin(plan, village_region(seed), running.runtime) as day, day.at_work():
         yield day
 
 

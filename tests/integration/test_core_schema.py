@@ -21,7 +21,7 @@ _ROWS: dict[str, dict[str, Any]] = {
         "name_ja": "小菅",
         "name_en": "Kosuge",
         "bundle_hash": "h",
-        "bundle": Jsonb({}),
+        "bundle": b"packed",
         "imported_at": T,
     },
     "vehicle": {

@@ -20,6 +20,7 @@ from mavsdk.asyncio.plugins.param import ParamAsync
 from mavsdk.asyncio.plugins.telemetry import TelemetryAsync
 from mavsdk.component_type import ComponentType
 from mavsdk.plugins.mission_raw import MissionItem
+from mavsdk.plugins.telemetry import FlightMode
 from pymavlink.dialects.v20 import common as m
 
 from simulators.missions import FENCE, RALLY
@@ -70,8 +71,11 @@ async def ready(station: Station) -> None:
 
 
 async def start_mission(station: Station) -> None:
+    """Arm and start; a mission just uploaded is refused until it has been found feasible."""
     assert await station.command(ARM, 1) == 0
-    assert await station.command(SET_MODE, 1, 4, 4) == 0
+    async with asyncio.timeout(5):
+        while await station.command(SET_MODE, 1, 4, 4) != 0:
+            await station.wait("HEARTBEAT")
 
 
 async def test_says_who_it_is_and_how_it_is_as_px4_does(tmp_path: Path, station: Station) -> None:
@@ -179,6 +183,18 @@ async def test_a_killed_autopilot_keeps_its_mission_and_parameters(tmp_path: Pat
     assert [e["event"] for e in read_events(tmp_path / "drone-1.jsonl")].count("boot") == 2
 
 
+async def test_a_reboot_by_command_starts_its_clock_again(tmp_path: Path, station: Station) -> None:
+    async with simulator(configured(tmp_path, station.port)):
+        await ready(station)
+        before = (await station.wait("SYSTEM_TIME")).time_boot_ms
+        assert await station.command(246, 1) == 0
+        after = await station.wait("SYSTEM_TIME", lambda s: s.time_boot_ms < before)
+        assert after.time_boot_ms < 4000
+        await ready(station)
+        assert await station.command(ARM, 1) == 0
+        assert await station.command(246, 1) == m.MAV_RESULT_DENIED
+
+
 async def test_a_damaged_state_file_means_an_empty_autopilot(tmp_path: Path, station: Station) -> None:
     (tmp_path / "drone-1.state.json").write_text('{"params": {"NO_SUCH": 1}}')
     async with simulator(configured(tmp_path, station.port)):
@@ -273,7 +289,10 @@ async def test_mavsdk_works_with_it(tmp_path: Path, station: Station) -> None:
         await missions.upload_mission(raw_items())
         assert [i.command for i in await missions.download_mission()] == [i.command for i in delivery()]
         await act.arm()
-        await missions.start_mission()
+        while str(await telemetry.flight_mode()) != str(FlightMode.MISSION):
+            # PX4 acknowledges at once and may then refuse: it has not found the mission feasible yet.
+            await missions.start_mission()
+            await asyncio.sleep(0.1)
         async for position in telemetry.subscribe_position():
             if position.relative_altitude_m > 20:
                 break

@@ -23,9 +23,12 @@ from routing.formats.json import (
     trip_to_json,
 )
 from routing.formats.orders_csv import MAX_BYTES, MAX_PROBLEMS, MAX_ROWS, BadRows, OrderRow, RowProblem, read_orders
+from routing.geo import Position
 from routing.plan import Plan, Unserved
+from routing.problem import GivenTrip, Separation, Stay, TimedPosition
 from routing.solve import solve
-from tests.problems import START, order, problem, random_problem, village
+from routing.wind import Wind
+from tests.problems import START, drone, minutes, order, problem, random_problem, village
 
 JST = timezone(timedelta(hours=9))
 DAY = date(2026, 4, 1)
@@ -39,7 +42,7 @@ def _through_text(data: Any) -> Any:
 
 def test_a_problem_comes_back_exactly() -> None:
     made = random_problem(6, seed=1)
-    again = problem_from_json(_through_text(problem_to_json(made)))
+    again = problem_from_json(_through_text(problem_to_json(made)), made.region)
     assert again == made
     assert problem_hash(again) == problem_hash(made)
 
@@ -63,8 +66,33 @@ def test_the_hash_sees_every_part_and_no_time_zone_or_kind_of_number() -> None:
         replace(made, region=village(2)),
         problem([order("a", mass_kg=1.001)]),
         replace(made, vehicles=made.vehicles[:1]),
+        replace(made, vehicles=(replace(made.vehicles[0], pad=1), made.vehicles[1])),
+        replace(made, wind=Wind(1.0, 0.0)),
+        replace(made, separation=Separation(horizontal_m=60.0)),
+        replace(made, given=_GIVEN),
     ]
-    assert len({problem_hash(other) for other in [made, *others]}) == 6
+    assert len({problem_hash(other) for other in [made, *others]}) == 10
+
+
+def test_wind_separation_pads_and_given_trips_come_back_as_they_were() -> None:
+    made = replace(
+        problem([order("a")], [drone(pad=2)]),
+        wind=Wind(1.5, -2.25, 6.0),
+        separation=Separation(40.0, 25.0, 10.0, 0.03),
+        given=_GIVEN,
+    )
+    assert problem_from_json(_through_text(problem_to_json(made)), made.region) == made
+
+
+_GIVEN = (
+    GivenTrip(
+        "m-1",
+        "drone-7",
+        (TimedPosition(START, Position(35.5, 138.4, 500.0)), TimedPosition(minutes(1), Position(35.51, 138.4, 510.0))),
+        (Stay("drop-5", minutes(2), minutes(3)),),
+    ),
+    GivenTrip("m-2", "robot-7"),
+)
 
 
 def _changed(path: tuple[str | int, ...], value: object) -> Any:
@@ -94,14 +122,23 @@ def _changed(path: tuple[str | int, ...], value: object) -> Any:
         (("orders",), {}, r"problem\.orders: must be a list, not an object"),
         (("vehicles", 0, "type", "kind"), "boat", r"problem\.vehicles\[0\]\.type\.kind: 'boat' is not known"),
         (("vehicles", 0, "type", "battery_wh"), None, r"problem\.vehicles\[0\]\.type\.battery_wh"),
-        (("region", "terrain", "heights_m"), [], "terrain"),
-        (("region", "sites"), ..., "region: missing or malformed 'sites'"),
-        (("region",), 5, r"problem\.region: must be an object"),
+        (("vehicles", 0, "pad"), 0.5, r"problem\.vehicles\[0\]\.pad: must be a whole number"),
+        (("wind",), ..., r"problem\.wind: missing"),
+        (("wind", "east_mps"), "W", r"problem\.wind\.east_mps: must be a number, not text"),
+        (("separation", "late_s"), ..., r"problem\.separation\.late_s: missing"),
+        (("given",), [{}], r"problem\.given\[0\]\.trip_id: missing"),
+        (
+            ("given",),
+            [{"trip_id": "m", "vehicle_id": "d", "track": [{"at": 1}], "stays": []}],
+            r"problem\.given\[0\]\.track\[0\]\.lat: missing",
+        ),
+        (("region_hash",), ..., r"problem\.region_hash: missing"),
+        (("region_hash",), "0" * 64, "'000000000000' is not region 'sugigase' as given"),
     ],
 )
 def test_a_malformed_problem_is_named_by_its_place(path: tuple[str | int, ...], value: object, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        problem_from_json(_changed(path, value))
+        problem_from_json(_changed(path, value), village(1))
 
 
 _JSON = st.recursive(
@@ -113,9 +150,11 @@ _JSON = st.recursive(
 
 @given(_JSON)
 def test_anything_else_is_refused_and_never_crashes(data: Any) -> None:
-    for read in (problem_from_json, plan_from_json, trip_from_json):
+    for read in (plan_from_json, trip_from_json):
         with pytest.raises(BadInput):
             read(data)
+    with pytest.raises(BadInput):
+        problem_from_json(data, village(1))
 
 
 @given(_JSON, st.sampled_from(["routes", "unserved", "cost"]))

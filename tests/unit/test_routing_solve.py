@@ -202,7 +202,7 @@ def test_a_tight_battery_is_respected_exactly() -> None:
     weak = replace(DRONE, battery_wh=215.0)
     made = problem(
         [order(f"o{i}", f"drop-{site}", mass_kg=0.3) for i, site in enumerate((5, 6, 7, 8, 5, 6, 7, 8))],
-        [drone("drone-1", kind=weak), drone("drone-2", kind=weak)],
+        [drone("drone-1", kind=weak), drone("drone-2", kind=weak, pad=1)],
     )
     plan = solve(made)
     assert validate(made, plan) == ()

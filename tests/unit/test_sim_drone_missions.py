@@ -50,11 +50,11 @@ class Wire:
     def upload(self, items: tuple[Item, ...], kind: int = MISSION) -> int:
         (answer,) = self.tell(m.MAVLink_mission_count_message(1, 1, len(items), kind))
         for seq, item in enumerate(items):
-            assert answer.get_type() == "MISSION_REQUEST_INT"
-            assert answer.seq == seq
-            (answer,) = self.item(seq, item, kind)
             if answer.get_type() == "MISSION_ACK":
                 break
+            assert answer.get_type() in ("MISSION_REQUEST_INT", "MISSION_REQUEST")
+            assert answer.seq == seq
+            (answer,) = self.item(seq, item, kind)
         return int(answer.type)
 
 
@@ -90,6 +90,29 @@ def test_a_lost_item_is_asked_for_again_and_a_lost_acknowledgement_repeated() ->
     assert ack.type == 0
     (again,) = wire.item(1, items[1], at_s=0.9)
     assert again.type == 0
+
+
+def test_a_fresh_autopilot_asks_in_the_old_way_until_told_otherwise() -> None:
+    wire = Wire()
+    (old,) = wire.tell(m.MAVLink_mission_count_message(1, 1, 2, MISSION))
+    (new,) = wire.tell(m.MAVLink_mission_ack_message(1, 1, m.MAV_MISSION_UNSUPPORTED, MISSION))
+    assert (old.get_type(), new.get_type()) == ("MISSION_REQUEST", "MISSION_REQUEST_INT")
+
+
+def test_the_older_item_is_taken_with_the_exactness_of_floats() -> None:
+    wire = Wire()
+    wire.tell(m.MAVLink_mission_count_message(1, 1, 1, MISSION))
+    (ack,) = wire.tell(m.MAVLink_mission_item_message(1, 1, 0, 3, 16, 0, 1, 0, 0, 0, 0, 35.1, 135.1, 30.0, MISSION))
+    assert ack.type == 0
+    (item,) = wire.store.items[MISSION]
+    assert (item.lat, item.lon) == pytest.approx((35.1, 135.1), abs=1e-5)
+
+
+def test_a_sender_can_give_its_upload_up() -> None:
+    wire = Wire()
+    wire.tell(m.MAVLink_mission_count_message(1, 1, 2, MISSION))
+    wire.tell(m.MAVLink_mission_ack_message(1, 1, m.MAV_MISSION_OPERATION_CANCELLED, MISSION))
+    assert wire.upload(delivery()) == 0
 
 
 def test_a_silent_transfer_is_given_up_after_five_seconds() -> None:

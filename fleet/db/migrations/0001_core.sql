@@ -13,7 +13,7 @@ CREATE TABLE region (
     name_ja text NOT NULL,
     name_en text NOT NULL,
     bundle_hash text NOT NULL,
-    bundle jsonb NOT NULL,
+    bundle bytea NOT NULL, -- packed, see routing.region.bundle
     imported_at timestamptz NOT NULL
 );
 
@@ -59,6 +59,8 @@ CREATE TABLE vehicle (
     type_id text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('drone', 'robot')),
     home_site text NOT NULL,
+    -- which pad of the home site a drone stands on
+    pad integer NOT NULL DEFAULT 0 CHECK (pad >= 0),
     -- {"protocol": "mavlink", "bind": "127.0.0.1:14600"} or {"protocol": "vda5050", "manufacturer", "serial"}
     link jsonb NOT NULL,
     hardware_uid text,
@@ -67,6 +69,7 @@ CREATE TABLE vehicle (
     retired_at timestamptz
 );
 CREATE UNIQUE INDEX vehicle_link ON vehicle (link) WHERE retired_at IS NULL;
+CREATE UNIQUE INDEX vehicle_pad ON vehicle (region_id, home_site, pad) WHERE kind = 'drone' AND retired_at IS NULL;
 
 -- Who may speak to a vehicle. The epoch only grows; deadlines are wall time.
 CREATE TABLE lease (
@@ -155,6 +158,12 @@ CREATE INDEX mission_vehicle ON mission (vehicle_id, planned_depart);
 -- A vehicle flies or drives one mission at a time.
 CREATE UNIQUE INDEX mission_active ON mission (vehicle_id)
     WHERE state IN ('starting', 'underway', 'held', 'returning');
+
+-- Where a mission will be when, as planned: read at its launch and by later plans, not with every look at it.
+CREATE TABLE mission_track (
+    mission_id text PRIMARY KEY REFERENCES mission,
+    given jsonb NOT NULL
+);
 
 CREATE TABLE mission_event (
     event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

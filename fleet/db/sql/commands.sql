@@ -45,7 +45,7 @@ UPDATE command SET state = 'failed', finished_at = %(at)s,
 WHERE vehicle_id = %(vehicle_id)s AND state = 'sent'
 
 -- name: latest_of_vehicle
-SELECT kind, issuer, issued_at FROM command
+SELECT kind, issuer, issued_at, sent_at, mission_id FROM command
 WHERE vehicle_id = %(vehicle_id)s AND state IN ('sent', 'done') AND sent_at >= %(since)s
 ORDER BY sent_at DESC LIMIT 1
 

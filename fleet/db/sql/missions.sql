@@ -22,11 +22,32 @@ WHERE m.region_id = %(region_id)s
 ORDER BY m.planned_depart DESC, m.mission_id
 LIMIT %(limit)s
 
+-- name: open_times
+-- When missions that have not ended should be where; next_due is the planned arrival at the next delivery, which
+-- one on its way home does not make any more.
+SELECT m.mission_id, m.vehicle_id, v.type_id, m.planned_depart, m.planned_arrive, m.started_at,
+    (SELECT min((stop ->> 'arrive')::timestamptz)
+        FROM jsonb_array_elements(m.trip -> 'stops') AS stop
+        JOIN mission_order mo ON mo.mission_id = m.mission_id AND mo.open AND stop -> 'order_ids' ? mo.order_id
+        WHERE m.state <> 'returning') AS next_due
+FROM mission m JOIN vehicle v USING (vehicle_id)
+WHERE m.region_id = %(region_id)s AND m.state NOT IN ('completed', 'aborted', 'failed', 'cancelled')
+ORDER BY m.vehicle_id, m.planned_depart, m.ordinal
+
 -- name: active
 SELECT * FROM mission WHERE vehicle_id = %(vehicle_id)s AND state IN ('starting', 'underway', 'held', 'returning')
 
 -- name: next_accepted
 SELECT * FROM mission WHERE vehicle_id = %(vehicle_id)s AND state = 'accepted' ORDER BY planned_depart LIMIT 1
+
+-- name: troubled
+-- What became of the last mission that somebody had begun to carry out, and whether it still calls for an answer.
+SELECT m.mission_id, m.state, m.reason, m.changed_at,
+    (SELECT count(*) FROM mission_event me WHERE me.mission_id = m.mission_id AND me.to_state = 'starting') AS attempts,
+    EXISTS (SELECT 1 FROM mission_order mo WHERE mo.mission_id = m.mission_id AND mo.open) AS parcels_aboard
+FROM mission m
+WHERE m.vehicle_id = %(vehicle_id)s AND m.state NOT IN ('planned', 'cancelled')
+ORDER BY m.changed_at DESC LIMIT 1
 
 -- name: unfinished_before
 SELECT mission_id, state FROM mission

@@ -13,7 +13,9 @@ SELECT * FROM planning_run WHERE run_id = %(run_id)s FOR UPDATE
 SELECT run_id FROM planning_run WHERE region_id = %(region_id)s AND state IN ('queued', 'running', 'proposed') LIMIT 1
 
 -- name: list_all
-SELECT run_id, region_id, state, requested_by, requested_at, seconds, seed, problem_hash, plan, violations, error,
+-- Without plans, which are long, but for the one that waits for a decision.
+SELECT run_id, region_id, state, requested_by, requested_at, seconds, seed, problem_hash, error,
+    CASE WHEN state = 'proposed' THEN plan END AS plan, CASE WHEN state = 'proposed' THEN violations END AS violations,
     finished_at, decided_by, decided_at
 FROM planning_run WHERE region_id = %(region_id)s ORDER BY requested_at DESC LIMIT %(limit)s
 

@@ -27,11 +27,22 @@ GROUP BY s.vehicle_id, v.kind ORDER BY s.vehicle_id
 
 -- name: tracks
 -- One point a second: more would add nothing to a length, and a day of ten samples a second fills the memory.
-SELECT DISTINCT ON (s.vehicle_id, date_trunc('second', s.t)) s.vehicle_id, v.kind, s.lat_e7, s.lon_e7
+SELECT DISTINCT ON (s.vehicle_id, date_trunc('second', s.t)) s.vehicle_id, v.kind, v.type_id,
+    extract(epoch FROM s.t) AS t_s, s.lat_e7, s.lon_e7, s.alt_amsl_cm, s.battery_pct_x10
 FROM mission m JOIN vehicle v USING (vehicle_id)
-JOIN sample s ON s.vehicle_id = m.vehicle_id AND s.t >= m.started_at AND s.t <= coalesce(m.ended_at, %(now)s)
-WHERE m.region_id = %(region_id)s AND s.lat_e7 IS NOT NULL AND s.lon_e7 IS NOT NULL
+JOIN sample s ON s.vehicle_id = m.vehicle_id AND s.t >= m.started_at - interval '5 s'
+    AND s.t <= coalesce(m.ended_at, %(now)s)
+WHERE m.region_id = %(region_id)s AND m.started_at IS NOT NULL AND s.lat_e7 IS NOT NULL AND s.lon_e7 IS NOT NULL
 ORDER BY s.vehicle_id, date_trunc('second', s.t), s.t
+
+-- name: mission_times
+SELECT m.mission_id, m.vehicle_id, extract(epoch FROM m.started_at) AS started_s,
+    extract(epoch FROM m.ended_at) AS ended_s,
+    coalesce((SELECT array_agg(DISTINCT extract(epoch FROM c.at)) FROM custody c
+        WHERE c.mission_id = m.mission_id AND c.holder_kind = 'recipient'), '{}') AS released_s
+FROM mission m
+WHERE m.region_id = %(region_id)s AND m.started_at IS NOT NULL AND m.ended_at IS NOT NULL
+ORDER BY m.started_at
 
 -- name: commands
 SELECT c.kind, c.state, count(*) AS number FROM command c JOIN vehicle v USING (vehicle_id)

@@ -1,7 +1,8 @@
 -- name: insert
-INSERT INTO vehicle (vehicle_id, region_id, type_id, kind, home_site, link, hardware_uid, simulated, registered_at)
-VALUES (%(vehicle_id)s, %(region_id)s, %(type_id)s, %(kind)s, %(home_site)s, %(link)s, %(hardware_uid)s, %(simulated)s,
-    %(at)s)
+INSERT INTO vehicle (vehicle_id, region_id, type_id, kind, home_site, pad, link, hardware_uid, simulated,
+    registered_at)
+VALUES (%(vehicle_id)s, %(region_id)s, %(type_id)s, %(kind)s, %(home_site)s, %(pad)s, %(link)s, %(hardware_uid)s,
+    %(simulated)s, %(at)s)
 ON CONFLICT (vehicle_id) DO NOTHING
 RETURNING *
 

@@ -19,6 +19,10 @@ BEGIN
     BEGIN
         CREATE EXTENSION IF NOT EXISTS timescaledb;
     EXCEPTION WHEN OTHERS THEN
+        -- Trouble that passes (locks, resources, a server going down) must not decide for good.
+        IF SQLSTATE ~ '^(40|53|55P|57)' THEN
+            RAISE;
+        END IF;
         GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT;
         RAISE WARNING 'samples stay on native partitions: %', reason
             USING HINT = 'have CREATE EXTENSION timescaledb run in this database by a role that may';

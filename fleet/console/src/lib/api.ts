@@ -138,6 +138,7 @@ export const api = {
     }),
 
   plans: async () => (await request<{ plans: PlanRun[] }>('api/plans')).plans,
+  planRun: (runId: string) => request<PlanRun>(`api/plans/${id(runId)}`),
   makePlan: () => post<PlanRun>('api/plans'),
   decidePlan: (runId: string, decision: 'approve' | 'reject') =>
     post<unknown>(`api/plans/${id(runId)}/${decision}`),

@@ -30,7 +30,12 @@ class I18n {
   /** Tells the document, so that screen readers speak and fonts draw the right language. */
   apply(): void {
     document.documentElement.lang = this.language;
-    document.title = `${WORDS.appName[this.language]} – ${WORDS.console[this.language]}`;
+    document.title = this.titled();
+  }
+
+  /** The page's name. */
+  titled(): string {
+    return `${WORDS.appName[this.language]} – ${WORDS.console[this.language]}`;
   }
 }
 

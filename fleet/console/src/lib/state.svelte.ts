@@ -1,5 +1,6 @@
 /** What the console knows: who is signed in, the region, and the service's lists, kept fresh. */
 
+import { Alarms } from './alarms.svelte';
 import { ApiProblem, api, whenSignedOut } from './api';
 import { clock } from './clock.svelte';
 import { t } from './i18n.svelte';
@@ -13,10 +14,15 @@ import type {
 } from './types';
 
 // Notifications can be lost with a connection; the lists are read again this often whatever happens.
-const POLL_MS = 30_000;
+// Arrivals follow delays, which grow without any notification.
+const POLL_MS = 10_000;
 const TRACK_POINTS = 200;
+// What a person has just commanded is followed closely.
+const COMMANDS_APART_MS = 200;
+/** Below this width one section is shown at a time. */
+export const NARROW = '(max-width: 860px)';
 
-export type Section = 'map' | 'vehicles' | 'orders' | 'missions' | 'plan';
+export type Section = 'map' | 'vehicles' | 'orders' | 'missions' | 'plan' | 'timeline';
 
 class ConsoleState {
   phase = $state<'loading' | 'signed-out' | 'unreachable' | 'signed-in'>('loading');
@@ -35,11 +41,17 @@ class ConsoleState {
   missions = $state.raw<Mission[] | null>(null);
   plans = $state.raw<PlanRun[] | null>(null);
   commands = $state.raw<Command[]>([]);
+  /** Plans that were read one by one, by run: the list has only the one that waits for a decision. */
+  plansRead = $state.raw<Readonly<Record<string, PlanRun>>>({});
   readonly trails = new Trails();
+  readonly alarms = new Alarms();
 
   section = $state<Section>('orders');
   selectedVehicle = $state<string | null>(null);
   openOrder = $state<string | null>(null);
+  /** The mission that was picked on the timeline, for its card to show itself. */
+  pickedMission = $state<string | null>(null);
+  timelineOpen = $state(false);
   /** The plan whose paths the map shows. */
   shownPlan = $state<string | null>(null);
   /** Raised to ask the map to go to the selected vehicle. */
@@ -56,7 +68,7 @@ class ConsoleState {
     orders: this.#refresher(async () => void (this.orders = await api.orders())),
     missions: this.#refresher(async () => void (this.missions = await api.missions())),
     plans: this.#refresher(async () => void (this.plans = await api.plans())),
-    commands: this.#refresher(async () => void (this.commands = await api.commands())),
+    commands: this.#refresher(async () => void (this.commands = await api.commands()), COMMANDS_APART_MS),
     vehicles: this.#refresher(async () => this.#takeVehicles(await api.vehicles())),
   };
 
@@ -129,6 +141,36 @@ class ConsoleState {
     if (vehicleId !== null && options.look) this.lookAt += 1;
   }
 
+  /** Shows a vehicle's card with all its controls, wherever that is on this screen. */
+  openVehicle(vehicleId: string): void {
+    this.selectedVehicle = vehicleId;
+    if (matchMedia(NARROW).matches) this.section = 'vehicles';
+  }
+
+  /** Shows where a vehicle is. */
+  showOnMap(vehicleId: string): void {
+    this.select(vehicleId, { look: true });
+    if (matchMedia(NARROW).matches) this.section = 'map';
+  }
+
+  showTimeline(): void {
+    this.timelineOpen = true;
+    if (matchMedia(NARROW).matches) this.section = 'timeline';
+  }
+
+  openMission(mission: { mission_id: string; vehicle_id: string }): void {
+    this.selectedVehicle = mission.vehicle_id;
+    this.pickedMission = mission.mission_id;
+    this.section = 'missions';
+  }
+
+  /** Reads a plan that the list does not bring; what was read once does not change any more. */
+  async readPlan(runId: string): Promise<void> {
+    if (this.plansRead[runId]) return;
+    const run = await api.planRun(runId);
+    this.plansRead = { ...this.plansRead, [runId]: run };
+  }
+
   #arrive(me: Me, region: Region): void {
     this.user = me.user;
     this.version = me.version;
@@ -150,11 +192,13 @@ class ConsoleState {
     window.clearInterval(this.#pollTimer);
     Object.values(this.#refreshers).forEach((refresher) => refresher.stop());
     this.trails.clear();
+    this.alarms.clear();
+    this.plansRead = {};
     this.user = null;
     this.vehicles = this.commands = [];
     this.live = {};
     this.orders = this.missions = this.plans = null;
-    this.selectedVehicle = this.openOrder = this.shownPlan = null;
+    this.selectedVehicle = this.openOrder = this.shownPlan = this.pickedMission = null;
     this.signInReason = reason;
     this.phase = 'signed-out';
   }
@@ -167,6 +211,7 @@ class ConsoleState {
       this.trails.add(vehicle);
     }
     this.live = live;
+    this.alarms.hear(vehicles);
     if (vehicles.some((v) => !this.vehicles.some((known) => known.vehicle_id === v.vehicle_id))) {
       this.#refreshers.vehicles.want(3000);
     }
@@ -202,11 +247,12 @@ class ConsoleState {
     }
   }
 
-  #refresher(fetchNow: () => Promise<void>): Refresher {
-    return new Refresher(fetchNow, (error) => {
+  #refresher(fetchNow: () => Promise<void>, apartMs?: number): Refresher {
+    const done = (error: unknown): void => {
       if (error === null) notices.settle('refresh');
       else if (this.phase === 'signed-in') notices.error(t('notRefreshed'), error, 'refresh');
-    });
+    };
+    return new Refresher(fetchNow, done, apartMs);
   }
 }
 

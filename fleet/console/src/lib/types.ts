@@ -14,6 +14,10 @@ export type CommandKind = 'hold' | 'resume' | 'return' | 'land';
 export type CommandState = 'proposed' | 'pending' | 'sent' | 'done' | 'failed' | 'expired';
 export type HolderKind = 'shelf' | 'vehicle' | 'recipient';
 export type Evidence = 'sensor' | 'inferred' | 'person';
+export type Urgency = 'urgent' | 'high' | 'medium';
+export type AlarmCode =
+  | 'silent' | 'battery' | 'holds_unasked' | 'returns_unasked' | 'lands_unasked' | 'manual' | 'fault'
+  | 'mission_failed' | 'start_refused' | 'stuck';
 
 export interface User {
   user_id: string;
@@ -51,14 +55,52 @@ export interface Zone {
   ring: [number, number][];
 }
 
+/** Something tall: the tops of pylons of a line, or of one mast. */
+export interface Obstacle {
+  obstacle_id: string;
+  kind: string;
+  name_en: string;
+  name_ja?: string;
+  line: number[][];
+}
+
+/** Something to draw and nothing else. */
+export interface LandFeature {
+  kind: string;
+  name?: string;
+  coords: number[][];
+  closed: boolean;
+}
+
+export interface Bounds {
+  south: number;
+  west: number;
+  north: number;
+  east: number;
+}
+
 export interface Region {
   region_id: string;
   name_ja: string;
   name_en: string;
-  bounds: { south: number; west: number; north: number; east: number };
+  bounds: Bounds;
   sites: Site[];
   zones: Zone[];
+  /** Where robots may drive, and what else there is. */
   ways: [number, number][][];
+  other_ways?: [number, number][][];
+  obstacles?: Obstacle[];
+  features?: LandFeature[];
+  hillshade?: { url: string; bounds: Bounds } | null;
+}
+
+/** What calls for a person's answer; `since` is domain time. */
+export interface Alarm {
+  code: AlarmCode;
+  urgency: Urgency;
+  text_ja: string;
+  text_en: string;
+  since: string | null;
 }
 
 /** One vehicle in a live snapshot; anything may be unknown. */
@@ -83,6 +125,7 @@ export interface VehicleLive {
   step: number | null;
   steps: number | null;
   faults: string[];
+  alarms?: Alarm[];
 }
 
 export interface Vehicle {
@@ -115,7 +158,9 @@ export interface Order {
   changed_at: string;
   mission_id: string | null;
   vehicle_id: string | null;
+  /** Follows what is known of delays; `delay_s` is how much later than planned. */
   eta: string | null;
+  delay_s?: number | null;
 }
 
 export interface Transition {
@@ -158,6 +203,17 @@ export interface Mission {
   reason: string | null;
   orders: { order_id: string; state: OrderState; step: number; open: boolean }[];
   path: [number, number, number | null][];
+  stops?: Stop[];
+  /** How late it is or will be; nothing when it has ended. */
+  delay_s?: number | null;
+}
+
+/** A planned stop of a mission; the last one is home. */
+export interface Stop {
+  to_site: string;
+  order_ids: string[];
+  arrive: string;
+  leave: string;
 }
 
 export interface Leg {
@@ -183,6 +239,7 @@ export interface PlanRun {
   state: PlanState;
   requested_by: string;
   requested_at: string;
+  /** In lists only while it waits for a decision; the run itself has it always. */
   plan: Plan | null;
   violations: unknown[] | null;
   error: string | null;

@@ -1,8 +1,8 @@
 /** Every label of the console, in both languages: an entry that lacks one does not compile. */
 
 import type {
-  Activity, CommandKind, CommandState, Evidence, HolderKind, MissionState, OrderState, PlanState, Role,
-  VehicleKind,
+  Activity, AlarmCode, CommandKind, CommandState, Evidence, HolderKind, MissionState, OrderState, PlanState, Role,
+  Urgency, VehicleKind,
 } from './types';
 
 export type Language = 'ja' | 'en';
@@ -76,11 +76,56 @@ export const WORDS = {
   legendProposed: { ja: '承認待ちの計画', en: 'Proposed plan' },
   legendTrail: { ja: '航跡（10分）', en: 'Trail (10 min)' },
   legendZone: { ja: '飛行禁止区域', en: 'No-fly zone' },
+  legendWayHome: { ja: '帰還の経路', en: 'Way home' },
+  legendObstacle: { ja: '送電線・鉄塔など', en: 'Power lines, masts' },
+  legendDrone: { ja: 'ドローン', en: 'Drones' },
+  legendRobot: { ja: '配送ロボット', en: 'Robots' },
+  dropBoth: { ja: '配達先（両方）', en: 'Drop point, both' },
+  dropDrone: { ja: '配達先（空のみ）', en: 'Drop point, air only' },
+  dropRobot: { ja: '配達先（陸のみ）', en: 'Drop point, road only' },
   noMap: {
     ja: 'この端末では地図を表示できません（WebGL 2 が必要です）。機体の一覧と操作は使えます。',
     en: 'This device cannot draw the map (it needs WebGL 2). The vehicle list and its controls work.',
   },
   showOnMap: { ja: '{id} を地図で表示', en: 'Show {id} on the map' },
+
+  alarms: { ja: '警報', en: 'Alarms' },
+  noAlarms: { ja: '警報なし', en: 'No alarms' },
+  alarmCount: { ja: '警報 {n}', en: 'Alarms {n}' },
+  newAlarms: { ja: '未確認の警報 {n} 件', en: '{n} alarms not seen' },
+  seen: { ja: '確認', en: 'Seen' },
+  seenLong: { ja: '{id} の警報を確認済みにする：{text}', en: 'Mark as seen: {id}, {text}' },
+  seenAlarms: { ja: '確認済み（継続中）', en: 'Seen, still standing' },
+  alarmOver: { ja: '解消', en: 'Over' },
+  alarmSince: { ja: '{time} から（{ago}）', en: 'since {time} ({ago})' },
+  locate: { ja: '地図', en: 'Map' },
+  openMission: { ja: '運航を開く', en: 'Open mission' },
+
+  timeline: { ja: '時間表', en: 'Timeline' },
+  timelineLong: { ja: '時間表：計画と実績', en: 'Timeline: plan and what became of it' },
+  openTimeline: { ja: '時間表を開く', en: 'Open timeline' },
+  closeTimeline: { ja: '時間表を閉じる', en: 'Close timeline' },
+  timelineFit: { ja: '全体', en: 'All' },
+  sumUnderWay: { ja: '運航中 {n}', en: '{n} under way' },
+  sumComing: { ja: '予定 {n}', en: '{n} to come' },
+  sumLate: { ja: '遅れ {n}', en: '{n} late' },
+  sumEnded: { ja: '終了 {n}', en: '{n} ended' },
+  sumProposed: { ja: '承認待ちの計画 {n} 便', en: '{n} trips proposed' },
+  sumUnserved: { ja: '対応不可 {n}', en: '{n} not served' },
+  timelineEmpty: { ja: '今日の運航はまだありません。計画を作成すると、ここに表示されます。', en: 'No missions yet today. A plan shows here as soon as it is made.' },
+  now: { ja: '現在', en: 'Now' },
+  proposed: { ja: '承認待ち', en: 'Proposed' },
+  planned: { ja: '予定', en: 'Planned' },
+  actual: { ja: '実績', en: 'Actual' },
+  expected: { ja: '見込み', en: 'Expected' },
+  late: { ja: '{n} 遅れ', en: '{n} late' },
+  lateShort: { ja: '+{n}分', en: '+{n} min' },
+  barSays: {
+    ja: '{vehicle} 第{n}便、{state}、{from} から {to} まで、{orders}',
+    en: '{vehicle} trip {n}, {state}, {from} to {to}, {orders}',
+  },
+  baseline: { ja: '当初計画', en: 'As planned' },
+  showInTimeline: { ja: '時間表で見る', en: 'Show on the timeline' },
 
   noVehicles: { ja: '登録された機体はありません。', en: 'No vehicle is registered.' },
   simulated: { ja: '模擬', en: 'Simulated' },
@@ -95,6 +140,9 @@ export const WORDS = {
   noMission: { ja: '運航なし', en: 'No mission' },
   stepOf: { ja: '工程 {step}/{steps}', en: 'Step {step} of {steps}' },
   faults: { ja: '異常の報告', en: 'Faults reported' },
+
+  openCard: { ja: '{id} の詳細と操作', en: 'Details and controls of {id}' },
+  closeCard: { ja: '{id} の詳細を閉じる', en: 'Close details of {id}' },
 
   holdVehicle: { ja: '{id} を一時停止', en: 'Hold {id}' },
   whatWillHappen: { ja: '{id}：{kind} — 実行前の確認', en: '{id}: {kind} — before it is sent' },
@@ -112,6 +160,10 @@ export const WORDS = {
   openOrders: { ja: '対応中', en: 'Open' },
   doneOrders: { ja: '終了', en: 'Closed' },
   allOrders: { ja: 'すべて', en: 'All' },
+  troubledOrders: { ja: '要注意', en: 'Trouble' },
+  searchOrders: { ja: '番号・受取人・品物・場所・機体で検索', en: 'Search number, name, goods, place, vehicle' },
+  nothingFound: { ja: '該当する注文はありません。', en: 'No order matches.' },
+  tooLate: { ja: '時間帯に間に合いません', en: 'After its time window' },
   filterOrders: { ja: '注文の絞り込み', en: 'Filter orders' },
   importOrders: { ja: 'CSV取込', en: 'Import CSV' },
   imported: { ja: '{n} 件を取り込みました（既存 {already} 件）。', en: '{n} orders imported ({already} were known).' },
@@ -267,4 +319,57 @@ export const EVIDENCE: Record<Evidence, Entry> = {
   sensor: { ja: '機体のセンサー', en: 'sensor' },
   inferred: { ja: '進行状況からの推定', en: 'inferred from progress' },
   person: { ja: '人の報告', en: 'a person' },
+};
+
+export const URGENCIES: Record<Urgency, Entry> = {
+  urgent: { ja: '緊急', en: 'Urgent' },
+  high: { ja: '重要', en: 'High' },
+  medium: { ja: '注意', en: 'Medium' },
+};
+
+/** What an alarm means for the person who reads it, and what is to be done. */
+export const ALARM_MEANINGS: Record<AlarmCode, Entry> = {
+  silent: {
+    ja: '位置と状態は最後に受信したものです。機体は通信途絶時の手順に従います。指令は届きません。',
+    en: 'Position and state are the last ones heard. The vehicle follows its lost-link procedure; commands do not arrive.',
+  },
+  battery: {
+    ja: '帰り着けないおそれがあります。帰還させるか、安全な場所に降ろしてください。',
+    en: 'It may not get home. Bring it back, or bring it down where it is safe.',
+  },
+  holds_unasked: {
+    ja: '機体が自分で止まりました。理由を確かめてから再開または帰還させてください。',
+    en: 'It stopped by itself. Find out why, then resume it or bring it home.',
+  },
+  returns_unasked: {
+    ja: '機体が自分で帰還を始めました。荷物は配達されていません。',
+    en: 'It turned back by itself. What it carries is not delivered.',
+  },
+  lands_unasked: {
+    ja: '機体がその場に降りています。下の安全を確かめ、回収を手配してください。',
+    en: 'It comes down where it is. See to the people below, and have it fetched.',
+  },
+  manual: {
+    ja: '誰かが送信機または操作盤で操縦しています。指令は効かないことがあります。',
+    en: 'Somebody steers it by hand. Commands may have no effect.',
+  },
+  fault: { ja: '機体自身が異常を報告しています。', en: 'The vehicle itself says that something is wrong.' },
+  mission_failed: {
+    ja: '機体と荷物の回収を手配し、荷物を棚に戻してください。',
+    en: 'Have vehicle and parcels fetched, and the parcels put back on the shelf.',
+  },
+  start_refused: {
+    ja: '機体を点検してください。直らなければ運航を取り消してください。',
+    en: 'Inspect the vehicle. If that does not help, cancel the mission.',
+  },
+  stuck: {
+    ja: '道がふさがれているかもしれません。カメラか現地で確かめてください。',
+    en: 'The way may be blocked. Look through its camera, or send somebody.',
+  },
+};
+
+export const OBSTACLES: Record<string, Entry> = {
+  power_line: { ja: '送電線', en: 'Power line' },
+  mast: { ja: '鉄塔', en: 'Mast' },
+  ropeway: { ja: '索道', en: 'Ropeway' },
 };

@@ -5,38 +5,50 @@ import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url';
 import type { FeatureCollection } from 'geojson';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import { nameOf, t } from '../i18n.svelte';
-import type { Region } from '../types';
-import { grid, outside, sites, ways, widened, zones } from './features';
-import { emptyStyle, FONT, type SourceName } from './style';
+import type { Bounds, Region } from '../types';
+import { around, grid, land, obstacles, outside, sites, ways, workArea, zones } from './features';
+import { ABOVE_TERRAIN, emptyStyle, FONT, type SourceName } from './style';
 import { addSymbols } from './symbols';
 
 setWorkerUrl(workerUrl);
 
-const GRID_M = 500;
+const GRID_M = 1000;
+/** Room for the buttons on the right and the scale at the bottom. */
+const PADDING = { top: 20, right: 58, bottom: 34, left: 20 } as const;
+const corners = ({ south, west, north, east }: Bounds): [[number, number], [number, number]] => [[west, south], [east, north]];
 /** The picture is renewed no more often than snapshots come, whatever changes: drawing costs battery. */
 const RENEW_MS = 200;
-const MARGIN = 0.6;
+const SEEN_WITHIN_MS = 5000;
+/** How far beyond the region one may look, in its longer side. */
+const MARGIN = 0.5;
 
 /** A map of one region in `container`; `onVehicle` is called with the vehicle that is clicked. */
 export class RegionCanvas {
   readonly #map: MapLibreMap;
-  #region: Region;
+  readonly #region: Region;
+  /** What the whole region is when it is shown, and what is drawn at all. */
+  readonly #bounds: Bounds;
+  readonly #mapped: Bounds;
+  /** Nobody has moved the map yet: it goes on showing the whole region whatever its size. */
+  #untouched = true;
+  #active: ReadonlySet<string> = new Set();
   #ready = false;
   #removed = false;
+  #resting = false;
   #waiting = new Map<SourceName, FeatureCollection>();
   #timer = 0;
 
   /** Throws when the device has no WebGL 2. */
   constructor(container: HTMLElement, region: Region, onVehicle: (vehicleId: string | null) => void) {
-    this.#region = widened(region);
-    const { south, west, north, east } = this.#region.bounds;
-    const [dLat, dLon] = [(north - south) * MARGIN, (east - west) * MARGIN];
+    this.#region = region;
+    this.#bounds = workArea(region);
+    this.#mapped = region.hillshade?.bounds ?? around(region.bounds, this.#bounds);
     this.#map = new MapLibreMap({
       container,
       style: emptyStyle(),
-      bounds: [[west, south], [east, north]],
-      fitBoundsOptions: { padding: 24 },
-      maxBounds: [[west - dLon, south - dLat], [east + dLon, north + dLat]],
+      bounds: corners(this.#bounds),
+      fitBoundsOptions: { padding: PADDING },
+      maxBounds: reach(this.#mapped),
       maxZoom: 19,
       attributionControl: false,
       dragRotate: false,
@@ -50,6 +62,10 @@ export class RegionCanvas {
     this.#map.keyboard.disableRotation();
     this.#map.addControl(new ScaleControl({ maxWidth: 110 }), 'bottom-right');
     this.#map.on('load', () => this.#loaded());
+    this.#map.on('error', ({ error }) => console.warn('map:', error.message));
+    // Only people's movements have an event of the browser behind them.
+    this.#map.on('movestart', (event) => (this.#untouched &&= !('originalEvent' in event && event.originalEvent)));
+    this.#map.on('resize', () => this.#untouched && this.#fit(0));
     this.#map.on('click', (event) => {
       const [hit] = this.#map.queryRenderedFeatures(event.point, { layers: ['vehicle', 'vehicle-name'] });
       const vehicleId: unknown = hit?.properties.id;
@@ -66,34 +82,52 @@ export class RegionCanvas {
   show(source: SourceName, data: FeatureCollection): void {
     if (this.#removed) return;
     this.#waiting.set(source, data);
-    if (this.#ready && this.#timer === 0) this.#timer = window.setTimeout(() => this.#renew(), RENEW_MS);
+    if (this.#ready && !this.#resting && this.#timer === 0) this.#timer = window.setTimeout(() => this.#renew(), RENEW_MS);
   }
 
-  /** Names sites and zones in the language chosen. */
+  /** Draws nothing new while nobody can see it. */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    if (!resting && this.#ready && this.#timer === 0) this.#renew();
+  }
+
+  /** Names sites and zones in the language chosen; resolves when that can be seen. */
   async label(): Promise<void> {
-    const { sites: places, zones: areas } = this.#region;
-    const names = [...places, ...areas].map(nameOf).join('');
+    const { sites: places, zones: areas, obstacles: tall = [] } = this.#region;
+    const names = [...[...places, ...areas].map(nameOf), ...tall.map((one) => one.name_ja ?? one.name_en)].join('');
     try {
       // Glyphs are drawn once and kept: the slices of the font that hold them must be there before.
       await document.fonts.load(`400 24px "${FONT}"`, names);
     } catch {
       // The browser's own font then draws them.
     }
-    this.show('sites', sites(this.#region));
+    const seen = this.#resting ? Promise.resolve() : this.#seen('sites');
     this.show('zones', zones(this.#region));
+    this.show('obstacles', obstacles(this.#region));
+    this.show('sites', sites(this.#region, this.#active));
+    await seen;
+  }
+
+  /** Names the sites where deliveries are on their way to, even where not all can be named. */
+  activate(siteIds: ReadonlySet<string>): void {
+    if (siteIds.size === this.#active.size && [...siteIds].every((siteId) => this.#active.has(siteId))) return;
+    this.#active = siteIds;
+    this.show('sites', sites(this.#region, siteIds));
   }
 
   flyTo(lon: number, lat: number): void {
+    this.#untouched = false;
     this.#map.easeTo({ center: [lon, lat], zoom: Math.max(this.#map.getZoom(), 15), duration: 600 });
   }
 
   zoom(steps: 1 | -1): void {
+    this.#untouched = false;
     this.#map.zoomTo(this.#map.getZoom() + steps, { duration: 250 });
   }
 
   showAll(): void {
-    const { south, west, north, east } = this.#region.bounds;
-    this.#map.fitBounds([[west, south], [east, north]], { padding: 24, duration: 600 });
+    this.#untouched = true;
+    this.#fit(600);
   }
 
   remove(): void {
@@ -102,11 +136,48 @@ export class RegionCanvas {
     this.#map.remove();
   }
 
+  #fit(duration: number): void {
+    this.#map.fitBounds(corners(this.#bounds), { padding: PADDING, duration });
+  }
+
+  /** Lays the shading of the terrain under everything; without it the map is paper. */
+  #shade(): void {
+    const { hillshade } = this.#region;
+    if (!hillshade) return;
+    const { south, west, north, east } = hillshade.bounds;
+    // The service may be behind a path prefix; workers need whole addresses.
+    const url = new URL(hillshade.url.replace(/^\//, ''), document.baseURI).href;
+    this.#map.addSource('terrain', {
+      type: 'image', url, coordinates: [[west, north], [east, north], [east, south], [west, south]],
+    });
+    this.#map.addLayer(
+      { id: 'terrain', type: 'raster', source: 'terrain', paint: { 'raster-opacity': 0.7, 'raster-fade-duration': 0 } },
+      ABOVE_TERRAIN,
+    );
+  }
+
+  /** Resolves when the next data of a source has been drawn, or after a while in any case. */
+  #seen(source: SourceName): Promise<void> {
+    return new Promise((resolve) => {
+      const listening = this.#map.on('sourcedata', (event) => {
+        if (event.sourceId === source && event.isSourceLoaded) this.#map.once('render', done);
+      });
+      const timer = window.setTimeout(done, SEEN_WITHIN_MS);
+      function done(): void {
+        window.clearTimeout(timer);
+        listening.unsubscribe();
+        resolve();
+      }
+    });
+  }
+
   #loaded(): void {
     addSymbols(this.#map);
     this.#ready = true;
-    this.show('outside', outside(this.#region));
-    this.show('grid', grid(this.#region, GRID_M));
+    this.#shade();
+    this.show('outside', outside(this.#mapped));
+    this.show('grid', grid(this.#mapped, GRID_M));
+    this.show('land', land(this.#region));
     this.show('ways', ways(this.#region));
     this.#renew();
   }
@@ -119,4 +190,12 @@ export class RegionCanvas {
     }
     this.#waiting.clear();
   }
+}
+
+/** How far one may look: a square, since the map may be wide and the region high. */
+function reach({ south, west, north, east }: Bounds): [[number, number], [number, number]] {
+  const narrow = Math.cos((((south + north) / 2) * Math.PI) / 180);
+  const half = Math.max(north - south, (east - west) * narrow) * (0.5 + MARGIN);
+  const [lat, lon] = [(south + north) / 2, (west + east) / 2];
+  return [[lon - (1.6 * half) / narrow, lat - half], [lon + (1.6 * half) / narrow, lat + half]];
 }

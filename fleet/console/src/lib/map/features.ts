@@ -1,12 +1,13 @@
 /** GeoJSON of what the map shows. GeoJSON puts longitude first; the service's API latitude. */
 
 import type { Feature, FeatureCollection, Geometry, Position } from 'geojson';
-import { nameOf } from '../i18n.svelte';
+import { i18n, nameOf } from '../i18n.svelte';
 import type { Trails } from '../trails';
-import type { Mission, MissionState, PlanRun, Region, Vehicle, VehicleLive } from '../types';
+import type { Bounds, Mission, MissionState, PlanRun, Region, Vehicle, VehicleLive } from '../types';
 import { heightAboveHome, hearing, toneOf } from '../vehicle';
-import { drawnOnce } from './paths';
-import { vehicleIcon } from './symbols';
+import { OBSTACLES } from '../words';
+import { drawnOnce, wayBack } from './paths';
+import { siteIcon, vehicleIcon } from './symbols';
 
 type Properties = Record<string, string | number | boolean | null>;
 const feature = (geometry: Geometry, properties: Properties = {}): Feature => ({
@@ -18,16 +19,30 @@ export const collection = (features: Feature[] = []): FeatureCollection => ({
 
 const METRES_PER_DEGREE = 111_320;
 
-/** The region with room around its outermost points for their symbols and names. */
-export function widened(region: Region): Region {
-  const { south, west, north, east } = region.bounds;
+/** Where the work is, with room for symbols and names: sites and zones; ways may lead far out of it. */
+export function workArea(region: Region): Bounds {
+  const points = [
+    ...region.sites.map(({ lat, lon }): [number, number] => [lat, lon]), ...region.zones.flatMap(({ ring }) => ring),
+  ];
+  if (points.length < 2) return region.bounds;
+  const [lats, lons] = [points.map(([lat]) => lat), points.map(([, lon]) => lon)];
+  const [south, north] = [Math.min(...lats), Math.max(...lats)];
+  const [west, east] = [Math.min(...lons), Math.max(...lons)];
   const room = (low: number, high: number): number => Math.max((high - low) * 0.06, 200 / METRES_PER_DEGREE);
   const [lat, lon] = [room(south, north), room(west, east)];
-  return { ...region, bounds: { south: south - lat, west: west - lon, north: north + lat, east: east + lon } };
+  return { south: south - lat, west: west - lon, north: north + lat, east: east + lon };
 }
 
-/** What lies outside of the region, as one polygon with the region as its hole. */
-export function outside({ bounds: { south, west, north, east } }: Region): FeatureCollection {
+/** The smallest bounds around both. */
+export function around(a: Bounds, b: Bounds): Bounds {
+  return {
+    south: Math.min(a.south, b.south), west: Math.min(a.west, b.west),
+    north: Math.max(a.north, b.north), east: Math.max(a.east, b.east),
+  };
+}
+
+/** What lies outside of what is mapped, as one polygon with a hole. */
+export function outside({ south, west, north, east }: Bounds): FeatureCollection {
   const box = (s: number, w: number, n: number, e: number): Position[] => [[w, s], [e, s], [e, n], [w, n], [w, s]];
   const hole = box(south, west, north, east).reverse();
   return collection([
@@ -36,7 +51,7 @@ export function outside({ bounds: { south, west, north, east } }: Region): Featu
 }
 
 /** Lines every `stepM` metres, to judge distances by. */
-export function grid({ bounds: { south, west, north, east } }: Region, stepM: number): FeatureCollection {
+export function grid({ south, west, north, east }: Bounds, stepM: number): FeatureCollection {
   const latStep = stepM / METRES_PER_DEGREE;
   const lonStep = latStep / Math.cos((((south + north) / 2) * Math.PI) / 180);
   const lines: Position[][] = [];
@@ -47,9 +62,12 @@ export function grid({ bounds: { south, west, north, east } }: Region, stepM: nu
   return collection([feature({ type: 'MultiLineString', coordinates: lines })]);
 }
 
+/** One feature each for all ways of robots and for all others, however many there are. */
 export function ways(region: Region): FeatureCollection {
-  const coordinates = region.ways.map((way) => way.map(([lat, lon]) => [lon, lat]));
-  return collection([feature({ type: 'MultiLineString', coordinates })]);
+  return collection([
+    feature({ type: 'MultiLineString', coordinates: region.ways.map(flipped) }, { other: false }),
+    feature({ type: 'MultiLineString', coordinates: (region.other_ways ?? []).map(flipped) }, { other: true }),
+  ]);
 }
 
 export function zones(region: Region): FeatureCollection {
@@ -63,12 +81,49 @@ export function zones(region: Region): FeatureCollection {
   );
 }
 
-export function sites(region: Region): FeatureCollection {
+const flipped = (line: number[][]): Position[] => line.map(([lat = 0, lon = 0]) => [lon, lat]);
+
+export function land(region: Region): FeatureCollection {
+  return collection(
+    (region.features ?? [])
+      // Obstacles are drawn as such.
+      .filter(({ kind, coords }) => kind !== 'power_line' && coords.length > 1)
+      .map(({ kind, coords, closed }) => {
+        const line = flipped(coords);
+        const geometry: Geometry = closed
+          ? { type: 'Polygon', coordinates: [[...line, line[0] ?? []]] }
+          : { type: 'LineString', coordinates: line };
+        return feature(geometry, { kind });
+      }),
+  );
+}
+
+/** Lines between pylons, and a point for each pylon and mast. */
+export function obstacles(region: Region): FeatureCollection {
+  return collection(
+    (region.obstacles ?? []).flatMap(({ kind, name_en, name_ja, line }) => {
+      const points = flipped(line);
+      const word = OBSTACLES[kind]?.[i18n.language] ?? kind;
+      const name = i18n.language === 'ja' ? (name_ja ?? word) : name_en || word;
+      const tops = points.map((coordinates) => feature({ type: 'Point', coordinates }, { mast: points.length === 1 }));
+      return points.length < 2 ? tops : [feature({ type: 'LineString', coordinates: points }, { name }), ...tops];
+    }),
+  );
+}
+
+/** `active`: the sites where a delivery is on its way. */
+export function sites(region: Region, active: ReadonlySet<string>): FeatureCollection {
   return collection(
     region.sites.map((site) =>
       feature(
         { type: 'Point', coordinates: [site.lon, site.lat] },
-        { name: nameOf(site), kind: site.kind, hub: site.kind === 'hub' },
+        {
+          name: nameOf(site),
+          icon: siteIcon(site),
+          hub: site.kind === 'hub',
+          port: site.kind === 'drone_port',
+          active: active.has(site.site_id),
+        },
       ),
     ),
   );
@@ -77,27 +132,52 @@ export function sites(region: Region): FeatureCollection {
 const CURRENT: ReadonlySet<MissionState> = new Set(['starting', 'underway', 'held', 'returning']);
 const COMING: ReadonlySet<MissionState> = new Set(['planned', 'loaded', 'accepted']);
 
+/** Where deliveries are on their way to. */
+export function activeSites(missions: Mission[]): ReadonlySet<string> {
+  const current = missions.filter((mission) => CURRENT.has(mission.state));
+  return new Set(current.flatMap((mission) => (mission.stops ?? []).map((stop) => stop.to_site)));
+}
+
+// A mission's path never changes, and finding its ways back takes a while.
+const drawnMissions = new Map<string, Position[][]>();
+const MOST_DRAWN = 200;
+
+function missionLines(mission: Mission): Position[][] {
+  const known = drawnMissions.get(mission.mission_id);
+  if (known) return known;
+  const lines = drawnOnce(flipped(mission.path as number[][]));
+  if (drawnMissions.size >= MOST_DRAWN) drawnMissions.clear();
+  drawnMissions.set(mission.mission_id, lines);
+  return lines;
+}
+
+interface Paths {
+  missions: Mission[];
+  vehicles: Vehicle[];
+  shown: PlanRun | null;
+  selected: string | null;
+  /** Vehicles that are on their way home: what they were to do is given up. */
+  returning: ReadonlySet<string>;
+}
+
 /** Paths of missions that are coming or under way, and of a plan that is looked at. */
-export function routes(missions: Mission[], vehicles: Vehicle[], shown: PlanRun | null): FeatureCollection {
+export function routes({ missions, vehicles, shown, selected, returning }: Paths): FeatureCollection {
   const kinds = new Map(vehicles.map((v) => [v.vehicle_id, v.kind]));
   const features: Feature[] = [];
+  const add = (vehicleId: string, use: string, coordinates: Position[][]): void => {
+    const dim = selected !== null && selected !== vehicleId;
+    const kind = kinds.get(vehicleId) ?? 'drone';
+    if (coordinates.length > 0) features.push(feature({ type: 'MultiLineString', coordinates }, { use, kind, dim }));
+  };
   for (const mission of missions) {
     const current = CURRENT.has(mission.state);
     if ((!current && !COMING.has(mission.state)) || !mission.path || mission.path.length < 2) continue;
-    const coordinates = drawnOnce(mission.path.map(([lat, lon]) => [lon, lat]));
-    features.push(
-      feature(
-        { type: 'MultiLineString', coordinates },
-        { use: current ? 'current' : 'planned', kind: kinds.get(mission.vehicle_id) ?? 'drone' },
-      ),
-    );
+    if (current && returning.has(mission.vehicle_id)) continue;
+    add(mission.vehicle_id, current ? 'current' : 'planned', missionLines(mission));
   }
   for (const route of shown?.plan?.routes ?? []) {
     const legs = route.trips.flatMap((trip) => trip.legs).filter((leg) => leg.path.length > 1);
-    const coordinates = drawnOnce(legs.flatMap((leg) => leg.path.map(({ lat, lon }) => [lon, lat])));
-    if (coordinates.length === 0) continue;
-    const kind = kinds.get(route.vehicle_id) ?? 'drone';
-    features.push(feature({ type: 'MultiLineString', coordinates }, { use: 'proposed', kind }));
+    add(route.vehicle_id, 'proposed', drawnOnce(legs.flatMap((leg) => leg.path.map(({ lat, lon }) => [lon, lat]))));
   }
   return collection(features);
 }
@@ -105,15 +185,18 @@ export function routes(missions: Mission[], vehicles: Vehicle[], shown: PlanRun 
 interface Picture {
   region: Region;
   vehicles: Vehicle[];
+  missions: ReadonlyMap<string, Mission>;
   live: Readonly<Record<string, VehicleLive>>;
   trails: Trails;
+  alarmed: ReadonlySet<string>;
   selected: string | null;
   nowMs: number;
   speed: number;
   blind: boolean;
 }
 
-export function vehiclePoints({ region, vehicles, live, selected, nowMs, speed, blind }: Picture): FeatureCollection {
+export function vehiclePoints(picture: Picture): FeatureCollection {
+  const { region, vehicles, live, alarmed, selected, nowMs, speed, blind } = picture;
   const features: Feature[] = [];
   for (const vehicle of vehicles) {
     const { vehicle_id, kind } = vehicle;
@@ -122,6 +205,8 @@ export function vehiclePoints({ region, vehicles, live, selected, nowMs, speed, 
     const heard = hearing(state, kind, nowMs, speed);
     const tone = blind ? 'quiet' : toneOf(state.activity, heard);
     const heightM = kind === 'drone' && !state.on_ground ? heightAboveHome(vehicle, state, region) : null;
+    const chosen = vehicle_id === selected;
+    const parked = state.activity === 'idle' && state.on_ground && !alarmed.has(vehicle_id) && !chosen;
     features.push(
       feature(
         { type: 'Point', coordinates: [state.lon, state.lat] },
@@ -129,8 +214,13 @@ export function vehiclePoints({ region, vehicles, live, selected, nowMs, speed, 
           id: vehicle_id,
           icon: vehicleIcon(kind, tone),
           heading: state.heading_deg ?? 0,
+          name: vehicle_id,
           label: heightM === null ? vehicle_id : `${vehicle_id}\n${Math.round(heightM)} m`,
-          selected: vehicle_id === selected,
+          selected: chosen,
+          alarm: alarmed.has(vehicle_id),
+          parked,
+          // Whose name comes first where there is no room for all.
+          rank: chosen ? 4 : alarmed.has(vehicle_id) ? 3 : parked ? 0 : kind === 'drone' ? 2 : 1,
         },
       ),
     );
@@ -138,13 +228,21 @@ export function vehiclePoints({ region, vehicles, live, selected, nowMs, speed, 
   return collection(features);
 }
 
-export function trailLines({ vehicles, live, trails, nowMs }: Picture): FeatureCollection {
+/** Where vehicles have been, and the way that one takes that gives its mission up. */
+export function trailLines({ vehicles, missions, live, trails, selected, nowMs }: Picture): FeatureCollection {
   const features: Feature[] = [];
   for (const { vehicle_id, kind } of vehicles) {
     const coordinates: Position[] = trails.of(vehicle_id, nowMs);
     const state = live[vehicle_id];
-    if (state && state.lat !== null && state.lon !== null) coordinates.push([state.lon, state.lat]);
-    if (coordinates.length > 1) features.push(feature({ type: 'LineString', coordinates }, { kind }));
+    const at: Position | null = state && state.lat !== null && state.lon !== null ? [state.lon, state.lat] : null;
+    if (at) coordinates.push(at);
+    const dim = selected !== null && selected !== vehicle_id;
+    if (coordinates.length > 1) features.push(feature({ type: 'LineString', coordinates }, { use: 'trail', kind, dim }));
+    const path = missions.get(state?.mission_id ?? '')?.path;
+    if (at && state?.activity === 'return' && path && path.length > 1) {
+      const home = wayBack(at, flipped(path as number[][]), kind);
+      features.push(feature({ type: 'LineString', coordinates: home }, { use: 'home', kind, dim }));
+    }
   }
   return collection(features);
 }

@@ -1,6 +1,7 @@
 /** Paths as they are drawn: a way that is travelled out and back is drawn once. */
 
 import type { Position } from 'geojson';
+import type { VehicleKind } from '../types';
 
 const METRES_PER_DEGREE = 111_320;
 /** The way back need not have the points of the way out, nor lie on it to the centimetre. */
@@ -55,4 +56,15 @@ export function drawnOnce(path: Position[]): Position[][] {
     line.push(to);
   }
   return lines;
+}
+
+/** The way home of a vehicle that gives its mission up: a drone flies straight to where the mission ends, a robot
+ *  drives back over the places that it came by. */
+export function wayBack(at: Position, path: Position[], kind: VehicleKind): Position[] {
+  const metres = metresFrom(at);
+  if (kind === 'drone') return [at, path.at(-1) ?? at];
+  const away = path.map((point) => Math.hypot(...metres(point)));
+  // The first of the places that are about as near: out and back lie on each other.
+  const nearest = away.findIndex((distance) => distance <= Math.min(...away) + BESIDE_M);
+  return [at, ...path.slice(0, nearest + 1).reverse()];
 }

@@ -1,7 +1,7 @@
 /** The map's pictures, drawn here: no files to load, sharp at twice the size. */
 
 import type { Map as MapLibreMap } from 'maplibre-gl';
-import type { VehicleKind } from '../types';
+import type { Site, VehicleKind } from '../types';
 import type { Tone } from '../vehicle';
 
 const RATIO = 2;
@@ -129,17 +129,72 @@ const hub: Painter = (draw) => {
   draw.fillRect(13.5, 17, 5, 6);
 };
 
-const dropPoint: Painter = (draw) => {
-  disc(draw, 16, 16, 8.5);
-  draw.fillStyle = '#fff';
-  draw.fill();
-  disc(draw, 16, 16, 6.5);
-  draw.fillStyle = '#1b2733';
-  draw.fill();
-  disc(draw, 16, 16, 2.8);
-  draw.fillStyle = '#fff';
-  draw.fill();
+/** A ring; its colour says what may deliver there. */
+const dropPoint = (colour: string): Painter => (draw) => {
+  for (const [radius, fill] of [[8.5, '#fff'], [6.5, colour], [2.8, '#fff']] as const) {
+    disc(draw, 16, 16, radius);
+    draw.fillStyle = fill;
+    draw.fill();
+  }
 };
+
+/** A square with one letter, as on signs. */
+const sign = (letter: string, colour: string): Painter => (draw) => {
+  draw.fillStyle = '#fff';
+  draw.beginPath();
+  draw.roundRect(5, 5, 22, 22, 5);
+  draw.fill();
+  draw.fillStyle = colour;
+  draw.beginPath();
+  draw.roundRect(6.5, 6.5, 19, 19, 4);
+  draw.fill();
+  draw.fillStyle = '#fff';
+  draw.font = '700 14px sans-serif';
+  draw.textAlign = 'center';
+  draw.textBaseline = 'middle';
+  draw.fillText(letter, 16, 16.5);
+};
+
+const pylon: Painter = (draw) => {
+  draw.strokeStyle = '#4a4458';
+  draw.lineWidth = 1.6;
+  draw.fillStyle = '#fffdf7';
+  draw.beginPath();
+  draw.rect(4, 4, 8, 8);
+  draw.fill();
+  draw.stroke();
+  draw.beginPath();
+  draw.moveTo(4, 4);
+  draw.lineTo(12, 12);
+  draw.moveTo(12, 4);
+  draw.lineTo(4, 12);
+  draw.stroke();
+};
+
+const mast: Painter = (draw) => {
+  draw.strokeStyle = '#fffdf7';
+  draw.lineJoin = 'round';
+  for (const [colour, width] of [['#fffdf7', 5], ['#4a4458', 2]] as const) {
+    draw.strokeStyle = colour;
+    draw.lineWidth = width;
+    draw.beginPath();
+    draw.moveTo(5, 20);
+    draw.lineTo(12, 3);
+    draw.lineTo(19, 20);
+    draw.moveTo(7.5, 14);
+    draw.lineTo(16.5, 14);
+    draw.stroke();
+  }
+};
+
+export const SITE_COLOURS = { both: '#1b2733', drone: '#2563a8', robot: '#0b7a5c' } as const;
+
+/** The picture of a site: what it is for, and at a drop point who may deliver there. */
+export function siteIcon({ kind, accepts_drone, accepts_robot }: Site): string {
+  if (kind !== 'drop_point') return ['hub', 'drone_port', 'charging', 'emergency'].includes(kind) ? kind : 'drop-both';
+  if (accepts_drone === accepts_robot) return 'drop-both';
+  return accepts_drone ? 'drop-drone' : 'drop-robot';
+}
 
 /** Diagonal red lines that join up when the picture is repeated. */
 const hatch: Painter = (draw) => {
@@ -169,6 +224,11 @@ export function addSymbols(map: MapLibreMap): void {
     }
   }
   add('hub', 32, hub);
-  add('drop_point', 32, dropPoint);
+  for (const [who, colour] of Object.entries(SITE_COLOURS)) add(`drop-${who}`, 32, dropPoint(colour));
+  add('drone_port', 32, sign('H', '#1b2733'));
+  add('charging', 32, sign('⚡', '#14663f'));
+  add('emergency', 32, sign('!', '#a84b07'));
+  add('pylon', 16, pylon);
+  add('mast', 24, mast);
   add('hatch', 12, hatch);
 }

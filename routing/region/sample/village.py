@@ -47,7 +47,7 @@ _SCHOOL_ON_LINE = ("drop-6", 0.35)
 _SCHOOL_OUTLINE_M = ((-80.0, -55.0), (70.0, -65.0), (85.0, 40.0), (0.0, 75.0), (-75.0, 50.0))
 
 
-def sample_region(seed: int = 1) -> Region:
+def village_region(seed: int = 1) -> Region:
     """Return the village of Sugigase, which does not exist, about 3 x 3 km; equal seeds give equal regions.
 
     A valley with a hub, a footpath network (a tree with one loop), four stops for robots 150 to 500 m from
@@ -114,9 +114,8 @@ class _Land:
         axis = np.arange(-HALF_M, HALF_M + STEP_M / 2, STEP_M)
         east, north = np.meshgrid(axis, axis)
         # Rounded, so that the last bits of a platform's sine do not make another region.
-        heights = np.round(self.height_m(east, north), 1)
-        rows = tuple(tuple(float(height) for height in row) for row in heights)
-        return Terrain(-HALF_M, -HALF_M, STEP_M, rows, "JGD2011 vertical (simulated)")
+        heights = np.round(self.height_m(east, north), 1).astype(np.float32)
+        return Terrain(-HALF_M, -HALF_M, STEP_M, heights, "JGD2011 vertical (simulated)", 0.5)
 
 
 def _network(
@@ -166,17 +165,19 @@ def _sites(
 ) -> tuple[Site, ...]:
     positions = {node.node_id: node.position for node in nodes}
     at_hub = node_at[(0, 0)]
-    sites = [
-        Site("hub-1", SiteKind.HUB, "道の駅 杉ヶ瀬", "Sugigase roadside station", positions[at_hub], at_hub, True, True)
-    ]
+    hub_north = float(land.axis_m(0.0))
+    pads = (positions[at_hub], *(place(0.0, hub_north - 14.0 * i) for i in (1, 2, 3)))
+    names = ("道の駅 杉ヶ瀬", "Sugigase roadside station")
+    sites = [Site("hub-1", SiteKind.HUB, *names, positions[at_hub], at_hub, True, True, pads)]
     for site_id, name_ja, name_en, east, offset, drones in _ROBOT_STOPS:
         node = node_at[(east, offset)]
-        sites.append(Site(site_id, SiteKind.DROP_POINT, name_ja, name_en, positions[node], node, drones, True))
-    hub_north = float(land.axis_m(0.0))
+        at = positions[node]
+        pads = (at,) if drones else ()
+        sites.append(Site(site_id, SiteKind.DROP_POINT, name_ja, name_en, at, node, drones, True, pads))
     for site_id, name_ja, name_en, east, north in _HAMLETS:
         shift_east, shift_north = (float(shift) for shift in rng.uniform(-30.0, 30.0, 2))
         position = place(east + shift_east, hub_north + north + shift_north)
-        sites.append(Site(site_id, SiteKind.DROP_POINT, name_ja, name_en, position, None, True, False))
+        sites.append(Site(site_id, SiteKind.DROP_POINT, name_ja, name_en, position, None, True, False, (position,)))
     return tuple(sites)
 
 
@@ -188,4 +189,4 @@ def _school(sites: tuple[Site, ...], frame: LocalFrame) -> Zone:
     middle = tuple(hub[i] + share * (hamlet[i] - hub[i]) for i in range(2))
     corners = [frame.to_global(middle[0] + east, middle[1] + north) for east, north in _SCHOOL_OUTLINE_M]
     ring = tuple((round(corner.lat, 7), round(corner.lon, 7)) for corner in corners)
-    return Zone("school", "杉ヶ瀬小学校", "Sugigase elementary school", (*ring, ring[0]))
+    return Zone("school", "school", "杉ヶ瀬小学校", "Sugigase elementary school", (*ring, ring[0]))

@@ -1,0 +1,93 @@
+"""Clearance to launch: whether a flight that leaves now stays clear of all that fly already.
+
+The plan keeps flights apart if they leave within its tolerance. What leaves later, or was planned apart from
+others, is looked at again here, at the moment of launch and with the departures as they really were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from psycopg.types.json import Jsonb
+
+from fleet.db.database import Connection
+from routing.deconflict import too_near
+from routing.formats.json import given_from_json, given_to_json
+from routing.problem import GivenTrip, Separation
+from routing.region.model import Region
+from telemetry.sqlfile import statements
+
+_SQL = statements("fleet.db.sql", "clearance.sql")
+
+SEPARATION = Separation()
+_OFF_PLAN = frozenset({"held", "returning"})
+
+
+async def keep(conn: Connection, mission_id: str, trip: GivenTrip) -> None:
+    """Store where a mission will be, and when, for its own launch and for other plans."""
+    data = given_to_json(replace(trip, trip_id=mission_id))
+    await conn.execute(_SQL["insert"], {"mission_id": mission_id, "given": Jsonb(data)})
+
+
+async def given(conn: Connection, *, region_id: str, at: datetime) -> tuple[GivenTrip, ...]:
+    """Return the trips that plans must stay clear of: approved or under way, as late as they are by now."""
+    rows = await (await conn.execute(_SQL["open"], {"region_id": region_id})).fetchall()
+    trips = []
+    for row in rows:
+        departs = row["began_at"] or max(row["planned_depart"], at)
+        trip = _later(given_from_json(row["given"]), departs - row["planned_depart"], since=at)
+        if trip.track or trip.stays:
+            trips.append(trip)
+    return tuple(trips)
+
+
+async def in_the_way(conn: Connection, mission: dict[str, Any], region: Region, *, at: datetime) -> list[str]:
+    """Return the missions under way that ``mission`` would come too near to if it left at ``at``.
+
+    To be called in the transaction that starts it: others of the region wait for their turn until it ends.
+    """
+    values = {"region_id": mission["region_id"], "mission_id": mission["mission_id"]}
+    await conn.execute(_SQL["one_launch_at_a_time"], values)
+    own = await (await conn.execute(_SQL["own"], values)).fetchone()
+    if own is None:
+        return []
+    others = await (await conn.execute(_SQL["moving"], values)).fetchall()
+    return await asyncio.to_thread(_near, own, others, region, at)
+
+
+def _near(own: dict[str, Any], others: list[dict[str, Any]], region: Region, at: datetime) -> list[str]:
+    ours = _later(given_from_json(own["given"]), at - own["planned_depart"], since=at)
+    on_plan, off_plan = [], []
+    for other in others:
+        theirs = given_from_json(other["given"])
+        if other["state"] in _OFF_PLAN:
+            off_plan.append(theirs)
+        else:
+            on_plan.append(_later(theirs, other["began_at"] - other["planned_depart"], since=at))
+    crossed = [theirs.trip_id for theirs in off_plan if _cross(ours, theirs, region)]
+    return [*too_near(ours, on_plan, region.frame, SEPARATION), *crossed]
+
+
+def _cross(ours: GivenTrip, theirs: GivenTrip, region: Region) -> bool:
+    """Whether the two paths come near anywhere: where a flight that has left its plan will be when is not known."""
+    a, b = (np.asarray([region.frame.to_local(point.position) for point in trip.track[::4]]) for trip in (ours, theirs))
+    if not len(a) or not len(b):
+        return False
+    apart_m = np.hypot(*(a[:, None, :] - b[None, :, :]).transpose(2, 0, 1))
+    return bool(apart_m.min() < 2 * SEPARATION.horizontal_m)
+
+
+def _later(trip: GivenTrip, delay: timedelta, *, since: datetime) -> GivenTrip:
+    """Return a trip ``delay`` later than planned, without what lies before ``since``."""
+    track = tuple(type(p)(p.at + delay, p.position) for p in trip.track)
+    stays = tuple(type(s)(s.site_id, s.arrive + delay, s.leave + delay) for s in trip.stays)
+    return GivenTrip(
+        trip.trip_id,
+        trip.vehicle_id,
+        tuple(point for point in track if point.at >= since),
+        tuple(stay for stay in stays if stay.leave >= since),
+    )
