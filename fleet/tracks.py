@@ -150,7 +150,7 @@ def _apart(a: Track, b: Track) -> tuple[_Array, _Array, _Array]:
         if len(t_s):
             after = np.clip(np.searchsorted(track.t_s, t_s), 1, len(track.t_s) - 1)
             heard = track.t_s[after] - track.t_s[after - 1] <= GAP_S
-            t_s = t_s[heard & (track.airborne[after] | track.airborne[after - 1])]
+            t_s = t_s[heard & track.airborne[after] & track.airborne[after - 1]]
     (ae, an, ah), (be, bn, bh) = (
         tuple(np.interp(t_s, track.t_s, values) for values in (track.east_m, track.north_m, track.alt_m))
         for track in (a, b)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.console_page import ConsolePage, missing, open_browser
@@ -20,7 +21,11 @@ from tests.browser.console_page import ConsolePage, missing, open_browser
 MISSING = missing()
 if MISSING:
     warnings.warn(f"BROWSER TESTS DO NOT RUN: {MISSING}", stacklevel=1)
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"BROWSER TESTS DO NOT RUN: {MISSING}")
+pytestmark = [
+    pytest.mark.skipif(MISSING is not None, reason=f"BROWSER TESTS DO NOT RUN: {MISSING}"),
+    # One browser for all, which lives in one event loop; each test has pages and cookies of its own.
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 DRONE = "drone-1"
 ROBOT = "robot-1"
@@ -46,13 +51,21 @@ class RunningDay(Protocol):
         ...
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with open_browser() as browser:
         yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def leave_no_page_open(browser: Browser) -> AsyncIterator[None]:
+    """A page that nobody looks at goes on drawing its map."""
+    yield
+    for context in browser.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def console(browser: Browser, running_day: RunningDay) -> AsyncIterator[ConsolePage]:
     """The console of a pilot who has just signed in by link, in Japanese."""
     page = await ConsolePage.open(browser, language="ja-JP")
@@ -210,7 +223,6 @@ async def test_a_plan_goes_by_hand_from_the_request_to_a_launch_and_back(
     await console.move_mission(to_drive, "cancel")
     await expect(page.get_by_test_id(f"mission-{to_drive}")).to_have_attribute("data-state", "cancelled")
     await console.screenshot("console-ja-timeline")
-    await crew.close()
     assert crew.faults == []
 
 

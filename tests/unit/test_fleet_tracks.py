@@ -18,7 +18,7 @@ def track(vehicle_id: str, points: list[tuple[float, float, float, float]], *, k
     return Track(vehicle_id, kind, "multirotor_1kg", t, east, north, height, np.full(len(t), np.nan))
 
 
-def flight(vehicle_id: str, *, north_m: float, height_m: float, start_s: float = 100.0, gap: bool = False) -> Track:
+def flight(vehicle_id: str, *, north_m: float, height_m: float, start_s: float = 120.0, gap: bool = False) -> Track:
     """Return a flight of 60 s due east at 10 m/s."""
     seconds = [s for s in range(60) if not (gap and 20 < s < 40)]
     return track(vehicle_id, [(start_s + s, 10.0 * s, north_m, height_m) for s in seconds])
@@ -38,21 +38,21 @@ def test_flights_too_close_in_both_ways_are_a_violation_that_names_them() -> Non
 
 
 def test_crossing_flights_are_close_only_if_at_the_same_time() -> None:
-    across = [(100.0 + s, 300.0, -300.0 + 10.0 * s, 80.0) for s in range(60)]
-    later = [(400.0 + s, 300.0, -300.0 + 10.0 * s, 80.0) for s in range(60)]
+    across = [(120.0 + s, 300.0, -300.0 + 10.0 * s, 80.0) for s in range(60)]
+    later = [(420.0 + s, 300.0, -300.0 + 10.0 * s, 80.0) for s in range(60)]
     assert closest([flight("a", north_m=0, height_m=80), track("b", across)]).violations == 1
     assert closest([flight("a", north_m=0, height_m=80), track("b", later)]).violations == 0
 
 
 def test_nothing_is_said_about_a_silence() -> None:
     # They pass at second 30, of which the first has no samples.
-    met = [(100.0 + s, 600.0 - 10.0 * s, 0.0, 80.0) for s in range(60)]
+    met = [(120.0 + s, 600.0 - 10.0 * s, 0.0, 80.0) for s in range(60)]
     assert closest([flight("a", north_m=0, height_m=80), track("b", met)]).violations == 1
     assert closest([flight("a", north_m=0, height_m=80, gap=True), track("b", met)]).violations == 0
 
 
 def test_vehicles_on_their_pads_are_not_flights() -> None:
-    waiting = track("b", [(100.0 + s, 100.0, 0.0, 0.5) for s in range(60)])
+    waiting = track("b", [(120.0 + s, 100.0, 0.0, 0.5) for s in range(60)])
     assert closest([flight("a", north_m=0, height_m=80), waiting]).horizontal_m is None
 
 
@@ -63,12 +63,12 @@ def test_a_length_does_not_grow_with_receiver_noise() -> None:
 
 
 def test_legs_run_from_start_to_release_to_end() -> None:
-    there_and_back = [(100.0 + s, 10.0 * min(s, 60 - s), 0.0, 80.0) for s in range(61)]
-    assert legs_m(track("a", there_and_back), [(99.0, 160.0, [130.0])]) == pytest.approx([300.0, 300.0])
+    there_and_back = [(120.0 + s, 10.0 * min(s, 60 - s), 0.0, 80.0) for s in range(61)]
+    assert legs_m(track("a", there_and_back), [(119.0, 180.0, [150.0])]) == pytest.approx([300.0, 300.0])
 
 
 def test_energy_is_what_left_the_battery_and_a_swap_gives_none_back() -> None:
-    flown = track("a", [(100.0 + s, 0.0, 0.0, 80.0) for s in range(5)])
+    flown = track("a", [(120.0 + s, 0.0, 0.0, 80.0) for s in range(5)])
     with_battery = replace(flown, battery_pct=np.asarray([100, 90, np.nan, 80, 100, 95.0]))
     assert energy_wh(with_battery, 200.0) == pytest.approx(0.25 * 200.0)
 
@@ -81,7 +81,7 @@ def test_a_drone_inside_a_zone_is_counted_and_a_robot_is_not() -> None:
     zoned = _with_zone(region, ring)
     assert zone_violations([flight("a", north_m=0, height_m=80)], zoned) == 1
     assert zone_violations([flight("a", north_m=30, height_m=80)], zoned) == 0
-    assert zone_violations([track("r", [(100.0 + s, 300.0, 0.0, 9.0) for s in range(9)], kind="robot")], zoned) == 0
+    assert zone_violations([track("r", [(120.0 + s, 300.0, 0.0, 9.0) for s in range(9)], kind="robot")], zoned) == 0
 
 
 def _with_zone(region: Region, ring: tuple[tuple[float, float], ...]) -> Region:
