@@ -93,9 +93,16 @@ def morning_csv(region: Region, *, hubs: list[str], count: int, seed: int, start
 def _impossible(rows: list[Row], flight: tuple[Site, Site, bool], start: datetime) -> list[Row]:
     hub, drop, _ = flight
     heavy, soon = (replace(row, pickup=hub.site_id, dropoff=drop.site_id) for row in rows)
+    closes = (start + _TOO_SOON).isoformat(timespec="seconds")
     return [
         replace(heavy, goods="灯油 18 L", mass_kg=15.0, volume_l=18.0),
-        replace(soon, goods="焼きたてのパン", latest=(start + _TOO_SOON).isoformat(timespec="seconds")),
+        replace(
+            soon,
+            goods="焼きたてのパン",
+            mass_kg=0.4,
+            volume_l=3.0,
+            latest=(start + _TOO_SOON).isoformat(timespec="seconds"),
+        ),
     ]
 
 

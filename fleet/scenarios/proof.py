@@ -43,7 +43,8 @@ async def hold_against_logs(conn: Connection, log_dir: Path) -> dict[str, Any]:
         stored = {row["vehicle_ms"] for row in rows}
         if stored:
             said = {r["vehicle_ms"] for r in records if r["event"] == "position"}
-            said = {ms for ms in said if min(stored) <= ms <= max(stored)}
+            first, last = min(stored), max(stored)
+            said = {ms for ms in said if first <= ms <= last}
             sent, lost = sent + len(said), lost + len(said - stored)
     twice = await (await conn.execute(_SQL["delivered_twice"])).fetchall()
     differences += [f"order {row['order_id']} was delivered twice" for row in twice]
