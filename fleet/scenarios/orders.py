@@ -101,7 +101,7 @@ def _impossible(rows: list[Row], flight: tuple[Site, Site, bool], start: datetim
             goods="焼きたてのパン",
             mass_kg=0.4,
             volume_l=3.0,
-            latest=(start + _TOO_SOON).isoformat(timespec="seconds"),
+            latest=closes,
         ),
     ]
 
