@@ -27,6 +27,7 @@ from hardware.mavlink.link import MavlinkLink
 from hardware.mqtt import MqttClient
 from hardware.profiles import load_profile, profile_data
 from hardware.vda5050.link import Vda5050Link
+from routing.errors import RoutingError
 from telemetry.clock import Clock
 from telemetry.writer import SampleWriter
 
@@ -133,7 +134,7 @@ class Gateway:
                 row = await vehicles.get(conn, lease.vehicle_id)
                 region = await regions.load(conn, row["region_id"])
             link = self._make_link(row, lease, region)
-        except (FleetError, HardwareError) as error:
+        except (FleetError, HardwareError, RoutingError) as error:
             # Kept without a runner: another gateway would fail at it too, and the log says why.
             _LOG.error("vehicle cannot be linked", vehicle=lease.vehicle_id, error=str(error))
             return

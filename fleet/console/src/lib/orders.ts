@@ -9,7 +9,7 @@ const RANK: Record<OrderState, number> = {
   underway: 0, loaded: 1, planned: 2, received: 3, failed: 4, delivered: 5, cancelled: 6,
 };
 /** Less than this is noise. */
-export const LATE_S = 60;
+export const LATE_S = 120;
 
 /** It will come after the time that was promised. */
 export function misses(order: Order): boolean {

@@ -36,8 +36,8 @@ export interface Row {
 
 /** What ended longer ago belongs to another day. */
 const DAY_MS = 12 * 3_600_000;
-/** A minute is noise: people round, and so do plans. */
-export const LATE_MS = 60_000;
+/** Less is noise: people round, and so do plans. */
+export const LATE_MS = 120_000;
 
 const ms = (moment: string): number => Date.parse(moment);
 const DONE: ReadonlySet<OrderState> = new Set(['delivered']);

@@ -44,7 +44,6 @@ export const WORDS = {
   notRefreshed: { ja: '最新の情報を取得できません', en: 'The latest data could not be fetched' },
 
   liveOk: { ja: 'ライブ', en: 'Live' },
-  liveConnecting: { ja: '接続中…', en: 'Connecting…' },
   liveDeadSince: { ja: '{time} からライブ情報が届いていません', en: 'No live data since {time}' },
   liveNever: { ja: 'ライブ情報がまだ届いていません', en: 'No live data yet' },
   liveDeadHint: {
@@ -105,7 +104,6 @@ export const WORDS = {
   timelineLong: { ja: '時間表：計画と実績', en: 'Timeline: plan and what became of it' },
   openTimeline: { ja: '時間表を開く', en: 'Open timeline' },
   closeTimeline: { ja: '時間表を閉じる', en: 'Close timeline' },
-  timelineFit: { ja: '全体', en: 'All' },
   sumUnderWay: { ja: '運航中 {n}', en: '{n} under way' },
   sumComing: { ja: '予定 {n}', en: '{n} to come' },
   sumLate: { ja: '遅れ {n}', en: '{n} late' },
@@ -124,7 +122,6 @@ export const WORDS = {
     ja: '{vehicle} 第{n}便、{state}、{from} から {to} まで、{orders}',
     en: '{vehicle} trip {n}, {state}, {from} to {to}, {orders}',
   },
-  baseline: { ja: '当初計画', en: 'As planned' },
   showInTimeline: { ja: '時間表で見る', en: 'Show on the timeline' },
 
   noVehicles: { ja: '登録された機体はありません。', en: 'No vehicle is registered.' },
@@ -147,7 +144,6 @@ export const WORDS = {
   holdVehicle: { ja: '{id} を一時停止', en: 'Hold {id}' },
   whatWillHappen: { ja: '{id}：{kind} — 実行前の確認', en: '{id}: {kind} — before it is sent' },
   confirmKind: { ja: '{kind}を実行', en: 'Confirm: {kind}' },
-  expiresIn: { ja: '残り {n} 秒', en: '{n} s left' },
   expiresInLong: { ja: '{n} 秒後に無効になります。何も送信されていません。', en: 'Expires in {n} s. Nothing has been sent.' },
   proposalExpired: { ja: '{kind}は時間切れです。何も送信されていません。', en: '{kind} expired. Nothing was sent.' },
   asking: { ja: '確認中…', en: 'Asking…' },
