@@ -26,6 +26,8 @@ from tests.broker import Broker, running_broker
 from tests.robots import FRAME, MAP_ID, ORIGIN, clock_at
 from tests.scripted_robot import ScriptedRobot, scripted_robot
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass
 class Lease:
