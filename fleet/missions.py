@@ -218,7 +218,7 @@ async def cancel(conn: Connection, mission_id: str, *, at: datetime, actor: str)
     row = await move(conn, mission_id, "cancelled", at=at, cause=f"cancelled by {actor}", reason="cancelled")
     if row["state"] == "planned":
         for item in await carried(conn, mission_id):
-            await _back_to_planning(conn, mission_id, item["order_id"], at=at, cause="mission cancelled")
+            await _back_to_planning(conn, row, item["order_id"], at=at, cause="mission cancelled")
     await audit.record(conn, at=at, actor=actor, action="mission.cancel", subject=("mission", mission_id))
 
 
@@ -242,7 +242,7 @@ async def unload(conn: Connection, mission_id: str, *, at: datetime, actor: str)
             detail="came back undelivered, unloaded",
             mission_id=mission_id,
         )
-        await _back_to_planning(conn, mission_id, order_id, at=at, cause=f"unloaded by {actor}")
+        await _back_to_planning(conn, row, order_id, at=at, cause=f"unloaded by {actor}")
     await audit.record(conn, at=at, actor=actor, action="mission.unload", subject=("mission", mission_id))
     return back
 
@@ -312,9 +312,16 @@ async def start_attempts(conn: Connection, mission_id: str) -> int:
     return int(row["attempts"]) if row else 0
 
 
-async def _back_to_planning(conn: Connection, mission_id: str, order_id: str, *, at: datetime, cause: str) -> None:
-    await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
-    await orders.move(conn, order_id, "received", at=at, cause=cause)
+async def _back_to_planning(
+    conn: Connection, mission: dict[str, Any], order_id: str, *, at: datetime, cause: str
+) -> None:
+    """The order waits again, and says why until another plan serves it."""
+    ended = mission["state"] if mission["state"] in ENDED else "cancelled"
+    why = f"not delivered by {mission['vehicle_id']}, whose mission was {ended}"
+    if mission["reason"] and mission["reason"] != ended:
+        why += f": {mission['reason']}"
+    await conn.execute(_SQL["close_order"], {"mission_id": mission["mission_id"], "order_id": order_id})
+    await orders.move(conn, order_id, "received", at=at, cause=cause, reason=why)
 
 
 async def _locked(conn: Connection, mission_id: str) -> dict[str, Any]:

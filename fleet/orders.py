@@ -164,7 +164,7 @@ async def fail_overdue(conn: Connection, *, region_id: str, at: datetime) -> int
     """Fail the orders whose time window closed while they waited; return how many."""
     overdue = await (await conn.execute(_SQL["overdue"], {"region_id": region_id, "at": at})).fetchall()
     for row in overdue:
-        reason = row["reason"] or "the time window closed before a vehicle was free"
+        reason = f"the time window closed{': ' + row['reason'] if row['reason'] else ' before a vehicle was free'}"
         await move(conn, row["order_id"], "failed", at=at, cause="time window closed", reason=reason)
     return len(overdue)
 

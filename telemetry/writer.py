@@ -18,11 +18,13 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
+from telemetry.batch import Batch
 from telemetry.clock import Clock
 from telemetry.errors import NotStorable, TelemetryError
+from telemetry.row import Row, to_row
 from telemetry.sample import Sample
 from telemetry.spool import Spool
-from telemetry.store import Batch, Row, ensure_partitions, to_row, write_batch
+from telemetry.store import ensure_partitions, write_batch
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +44,10 @@ class WriterLimits:
     """
 
     batch_samples: int = 500
-    batch_s: float = 0.25
-    max_batch_samples: int = 2000
-    memory_samples: int = 6000
-    queue_samples: int = 20_000
+    batch_s: float = 0.2
+    max_batch_samples: int = 10_000
+    memory_samples: int = 20_000
+    queue_samples: int = 60_000
     spool_bytes: int = 512 * 1024 * 1024
     write_timeout_s: float = 15.0
     first_retry_s: float = 0.2

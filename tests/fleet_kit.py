@@ -166,14 +166,14 @@ class World:
         async with self.database.transaction() as conn:
             await missions.accept(conn, mission_id, at=self.at, actor="pilot")
 
-    async def move(self, mission_id: str, *states: str) -> None:
+    async def move(self, mission_id: str, *states: str, reason: str | None = None) -> None:
         """Take a mission through states as a gateway does; out of ``starting`` its orders go along."""
         async with self.database.transaction() as conn:
             for state in states:
                 if state == "underway":
                     await missions.begin(conn, mission_id, at=self.at, cause="test")
                 else:
-                    await missions.move(conn, mission_id, state, at=self.at, cause="test")
+                    await missions.move(conn, mission_id, state, at=self.at, cause="test", reason=reason)
 
     async def fly(self, mission_id: str) -> None:
         """Take a planned mission to where it is under way."""

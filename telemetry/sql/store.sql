@@ -12,9 +12,19 @@ COPY sample (
     heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
 ) FROM STDIN (FORMAT binary);
 
+-- name: make_newest
+-- Of the session alone; what is in it is gone with the transaction.
+CREATE TEMP TABLE IF NOT EXISTS newest_sample (LIKE latest_sample) ON COMMIT DELETE ROWS;
+
+-- name: copy_newest
+COPY newest_sample (
+    t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
+    heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
+) FROM STDIN (FORMAT binary);
+
 -- name: upsert_latest
 INSERT INTO latest_sample
-SELECT * FROM jsonb_populate_recordset(NULL::latest_sample, %(rows)s::jsonb)
+SELECT * FROM newest_sample
 ON CONFLICT (vehicle_id) DO UPDATE SET
     t = excluded.t, vehicle_ms = excluded.vehicle_ms, seq = excluded.seq,
     lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,

@@ -6,13 +6,15 @@ import asyncio
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 
 from psycopg import AsyncConnection
 
+from telemetry.row import COLUMNS
 from telemetry.sample import Sample
 from telemetry.sqlfile import statements
-from telemetry.store import COLUMNS, ensure_partitions, to_row
+from telemetry.store import ensure_partitions
 from telemetry.writer import SampleWriter
 from tests.benchmarks.figures import Figure
 from tests.postgres import fresh_database, server_dsn, template_database
@@ -21,8 +23,10 @@ SAMPLES = 100_000
 VEHICLES = 30
 FULL_GATEWAY = VEHICLES * 50
 """Samples a second of as many vehicles as a gateway takes, at the 50 Hz of a MAVLink attitude stream."""
-BURST = 5000
-"""Put at once: below what makes the writer turn to the disk."""
+BURST = 500
+"""Put at once, as a loop that serves many vehicles does."""
+MOST_WAITING = 12_000
+"""Below what makes the writer turn to the disk."""
 ROUNDS = 3
 T = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 
@@ -53,9 +57,12 @@ def _samples() -> list[Sample]:
     ]
 
 
+_values = attrgetter(*COLUMNS)
+
+
 async def _raw_copy(dsn: str, samples: list[Sample]) -> float:
     """Seconds of one COPY of rows made beforehand: what no writer can undercut."""
-    rows = [to_row(sample) for sample in samples]
+    rows = [_values(sample) for sample in samples]
     async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
         await ensure_partitions(connection, T)
         began = time.perf_counter()
@@ -65,12 +72,12 @@ async def _raw_copy(dsn: str, samples: list[Sample]) -> float:
         ):
             copy.set_types(list(COLUMNS.values()))
             for row in rows:
-                await copy.write_row(row)
+                await copy.write_row((*row[:-1], None))
         return time.perf_counter() - began
 
 
 async def _writer(dsn: str, samples: list[Sample]) -> float:
-    """Seconds from the first ``put`` until all is stored, in bursts."""
+    """Seconds from the first ``put`` until all is stored, as fast as the writer takes them."""
     with tempfile.TemporaryDirectory() as folder:
         return await _written(dsn, samples, Path(folder))
 
@@ -81,9 +88,12 @@ async def _written(dsn: str, samples: list[Sample], folder: Path) -> float:
     async with SampleWriter(dsn, spool_dir=folder, name="bench") as writer:
         began = time.perf_counter()
         for start in range(0, len(samples), BURST):
+            while writer.in_memory > MOST_WAITING:
+                await asyncio.sleep(0.001)
             for sample in samples[start : start + BURST]:
                 writer.put(sample)
-            await writer.flush(timeout_s=60)
+            await asyncio.sleep(0)
+        await writer.flush(timeout_s=60)
         taken_s = time.perf_counter() - began
     if writer.counts.stored != len(samples) or writer.counts.spooled:
         raise RuntimeError(f"the writer did not keep up: {writer.counts}")
@@ -113,7 +123,7 @@ def measure() -> list[Figure]:
     put_s = min(_put(samples) for _ in range(ROUNDS))
     rate, floor = SAMPLES / min(ours), SAMPLES / min(raw)
     return [
-        Figure("ingest rate", rate, "samples/s", "one raw binary COPY", floor),
+        Figure("ingest rate", rate, "samples/s", "one raw binary COPY", floor, aim=">= 0.8"),
         Figure("ingest headroom", rate / FULL_GATEWAY, "x a full gateway", aim=">= 10"),
         Figure("ingest put", 1e6 * put_s / SAMPLES, "us/sample", aim="<= 30"),
     ]

@@ -10,8 +10,10 @@ import pytest
 from fleet import missions, planning, vehicles
 from fleet.live import encode_snapshot
 from routing.formats.json import plan_from_json
+from telemetry.batch import Batch
+from telemetry.row import to_row
 from telemetry.sample import Sample
-from telemetry.store import Batch, to_row, write_batch
+from telemetry.store import write_batch
 from tests.api_kit import Api, assert_problem
 from tests.fleet_kit import DRONE_LINK, ROBOT_LINK
 from tests.problems import START, minutes

@@ -149,9 +149,11 @@ async def test_what_an_ended_mission_left_comes_back_by_unloading_alone(world: W
 async def test_an_order_that_came_back_is_planned_again(world: World) -> None:
     order_id, mission_id = await _planned(world)
     await world.fly(mission_id)
-    await world.move(mission_id, "aborted")
+    await world.move(mission_id, "aborted", reason="gust")
     await world.unload(mission_id)
 
+    (waiting,) = await world.rows("SELECT reason FROM delivery_order")
+    assert waiting["reason"] == "not delivered by drone-1, whose mission was aborted: gust"
     (again,) = await world.missions()
     (parcel,) = await world.carried(again)
     await world.fly(again)

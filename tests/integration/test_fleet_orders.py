@@ -163,7 +163,7 @@ async def test_an_order_whose_window_has_closed_fails_with_the_reason_known(worl
     assert failed == 2
     assert rows[plain]["state"] == rows[explained]["state"] == "failed"
     assert rows[plain]["reason"] == "the time window closed before a vehicle was free"
-    assert rows[explained]["reason"] == "too heavy for today"
+    assert rows[explained]["reason"] == "the time window closed: too heavy for today"
     assert rows[later]["state"] == "received"
 
 

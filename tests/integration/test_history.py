@@ -12,9 +12,10 @@ import pytest
 from psycopg import AsyncConnection
 
 from telemetry import history, store
+from telemetry.batch import Batch
+from telemetry.row import to_row
 from telemetry.sample import Sample
 from telemetry.sqlfile import statements
-from telemetry.store import Batch
 
 T = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -33,7 +34,7 @@ def _sample(second: float, vehicle_id: str = "drone-1", *, lat_e7: int | None = 
 
 
 async def _write(connection: AsyncConnection[Any], samples: Sequence[Sample]) -> None:
-    await store.write_batch(connection, Batch([store.to_row(sample) for sample in samples]), writer="test")
+    await store.write_batch(connection, Batch([to_row(sample) for sample in samples]), writer="test")
 
 
 def _seconds(samples: Sequence[Sample]) -> list[float]:

@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 
 from fleet.db.migrate import migrate, read_migrations, shipped_folders
 from telemetry import history, store
+from telemetry.batch import Batch
+from telemetry.row import to_row
 from telemetry.sample import Sample
-from telemetry.store import Batch
 
 T = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 4, 2, tzinfo=UTC)
@@ -92,7 +93,7 @@ def _full_sample(number: int) -> Sample:
 
 
 async def _write(connection: AsyncConnection[Any], samples: Sequence[Sample]) -> None:
-    await store.write_batch(connection, Batch([store.to_row(sample) for sample in samples]), writer="test")
+    await store.write_batch(connection, Batch([to_row(sample) for sample in samples]), writer="test")
 
 
 async def _answers(connection: AsyncConnection[Any], first: datetime, last: datetime) -> list[object]:

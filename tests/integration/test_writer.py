@@ -18,11 +18,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from fleet.db.migrate import migrate
+from telemetry.batch import Batch
 from telemetry.clock import Clock
 from telemetry.errors import SpoolInUse
+from telemetry.row import to_row
 from telemetry.sample import Sample
 from telemetry.spool import Spool
-from telemetry.store import Batch, ensure_partitions, latest, to_row, write_batch
+from telemetry.store import ensure_partitions, latest, write_batch
 from telemetry.writer import SampleWriter, WriterLimits
 from tests.postgres import TestServer
 
@@ -295,7 +297,7 @@ async def _losing_the_first_commits_answer(dsn: str) -> AsyncIterator[str]:
         returning = asyncio.create_task(back())
         with contextlib.suppress(ConnectionError):
             while chunk := await client.read(65536):
-                cut = b"COMMIT" in chunk and not lost.is_set()
+                cut = b"COMMIT\0" in chunk and not lost.is_set()
                 if cut:
                     returning.cancel()
                     await asyncio.wait([returning])
