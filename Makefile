@@ -58,6 +58,7 @@ $(VENV)/.stamp-python: $(VENV)/.stamp-venv requirements/uv.txt requirements/all.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(UV) pip install --quiet --require-hashes -r requirements/all.txt
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m routing.warm
 	@touch $@
 
 $(VENV)/.stamp-node: $(VENV)/.stamp-python requirements/node.txt

@@ -7,6 +7,7 @@ others, is looked at again here, at the moment of launch and with the departures
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 from psycopg.types.json import Jsonb
 
+from fleet import way_home
 from fleet.db.database import Connection
+from fleet.way_home import WayHome
 from routing.deconflict import too_near
 from routing.formats.json import given_from_json, given_to_json
 from routing.problem import GivenTrip, Separation
@@ -56,15 +59,23 @@ async def in_the_way(conn: Connection, mission: dict[str, Any], region: Region, 
     if own is None:
         return []
     others = await (await conn.execute(_SQL["moving"], values)).fetchall()
-    return await asyncio.to_thread(_near, own, others, region, at)
+    homewards = await way_home.of_missions(conn, [row for row in others if row["state"] == "returning"], region)
+    return await asyncio.to_thread(_near, own, others, homewards, region, at)
 
 
-def _near(own: dict[str, Any], others: list[dict[str, Any]], region: Region, at: datetime) -> list[str]:
+def _near(
+    own: dict[str, Any], others: list[dict[str, Any]], homewards: Mapping[str, WayHome], region: Region, at: datetime
+) -> list[str]:
     ours = _later(given_from_json(own["given"]), at - own["planned_depart"], since=at)
     on_plan, off_plan = [], []
     for other in others:
         theirs = given_from_json(other["given"])
-        if other["state"] in _OFF_PLAN:
+        home = homewards.get(other["mission_id"])
+        # One that should have landed and has not been seen to do so may be anywhere on its path.
+        if home is not None and home.lands_at >= at:
+            track = tuple(point for point in home.track if point.at >= at)
+            on_plan.append(replace(theirs, track=track, stays=()))
+        elif other["state"] in _OFF_PLAN:
             off_plan.append(theirs)
         else:
             on_plan.append(_later(theirs, other["began_at"] - other["planned_depart"], since=at))

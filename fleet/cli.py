@@ -14,7 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from fleet.cli_bench import bench_app
+from fleet.cli_coverage import coverage_command
 from fleet.cli_demo import demo
+from fleet.cli_plan import plan_command, replan_command, validate_command
 from fleet.cli_records import orders_app, report_command, user_app, vehicle_app
 from fleet.cli_region_import import region_import
 from fleet.cli_regions import region_app
@@ -33,12 +36,17 @@ app = typer.Typer(
 )
 
 app.command()(demo)
+app.command("plan")(plan_command)
+app.command("replan")(replan_command)
+app.command("validate")(validate_command)
 app.command("report")(report_command)
+app.command("coverage")(coverage_command)
 region_app.command("import")(region_import)
 app.add_typer(region_app, name="region")
 app.add_typer(orders_app, name="orders")
 app.add_typer(vehicle_app, name="vehicle")
 app.add_typer(user_app, name="user")
+app.add_typer(bench_app, name="bench")
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of the service's data (TODOKE_HOME).")]
 

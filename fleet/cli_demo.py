@@ -26,6 +26,7 @@ from fleet.places import free_port, port_is_free, remove_home
 from fleet.scenarios import proof
 from fleet.scenarios.day import Day, DayPlan, begin, sign_in_link, wait_until_over
 from fleet.supervisor import Supervisor
+from fleet.weather import Report
 from routing.region.model import Region
 from routing.region.sample import sample_region, village_region
 
@@ -51,6 +52,8 @@ def demo(
     px4: Annotated[
         Path | None, typer.Option("--px4", "--px4-dir", help="PX4 SITL build (bin/px4, etc/) that flies the drones.")
     ] = None,
+    wind_mps: Annotated[float, typer.Option("--wind", min=0, max=20, help="Wind in m/s, told to planning too.")] = 0.0,
+    wind_from_deg: Annotated[float, typer.Option("--wind-from", min=0, max=360, help="Where it blows from.")] = 270.0,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write the day's report here (JSON).")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the console; 8600 or a free one by default.")] = None,
     home: Annotated[Path | None, typer.Option("--home", help="Folder under which the demo keeps its data.")] = None,
@@ -61,8 +64,11 @@ def demo(
         raise ConfigError(f"--px4: {px4} has no bin/px4; name the folder of a PX4 SITL build")
     if report_file is not None and not report_file.absolute().parent.is_dir():
         raise ConfigError(f"--report: the folder of {report_file} does not exist")
+    if px4 is not None and wind_mps:
+        raise ConfigError("--wind: PX4's built-in simulation knows no wind; leave it out with --px4")
     configure("warning")
-    plan = DayPlan(drones, robots, order_count, seed, px4.absolute() if px4 else None)
+    weather = Report(wind_from_deg, wind_mps, wind_mps)
+    plan = DayPlan(drones, robots, order_count, seed, px4.absolute() if px4 else None, weather)
     place = _place(region, plan, home)
     settings = _settings(home, speed=speed, port=port)
     running = _run(settings, plan, place, headless=headless, report_file=report_file, timeout_s=timeout_s)

@@ -28,11 +28,36 @@ def region_import(
             "Again for more; where several have a height, the first named wins.",
         ),
     ] = None,
-    zones: Annotated[list[Path] | None, typer.Option("--zones", help="No-fly zones (GeoJSON). Again for more.")] = None,
+    zones: Annotated[
+        list[Path] | None, typer.Option("--zones", help="Zones (ED-318, ED-269, GeoJSON). Again for more.")
+    ] = None,
     sites: Annotated[
         Path | None,
         typer.Option("--sites", help="Hubs and drop points (CSV or GeoJSON); without it they are chosen from the map."),
     ] = None,
+    population: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--population", help="Census tables by mesh of e-Stat (.zip, .txt), or GeoTIFF of persons. Again for more."
+        ),
+    ] = None,
+    robot_area: Annotated[
+        list[Path] | None,
+        typer.Option("--robot-area", help="Where robots are approved to drive (GeoJSON polygons); everywhere without."),
+    ] = None,
+    geoid: Annotated[
+        Path | None,
+        typer.Option(
+            "--geoid", help="Geoid model (GeoTIFF, GTX, ISG, or GSI's ASCII), for heights above the ellipsoid."
+        ),
+    ] = None,
+    roads_without_sidewalk: Annotated[
+        str,
+        typer.Option(
+            "--roads-without-sidewalk",
+            help="Road classes that sidewalk robots may use where the map has no sidewalk, or 'none'.",
+        ),
+    ] = "unclassified,tertiary,secondary,primary",
     bbox: Annotated[
         str | None, typer.Option("--bbox", help="south,west,north,east in degrees; the file's own extent by default.")
     ] = None,
@@ -47,9 +72,14 @@ def region_import(
 
     began = time.monotonic()
     extent = parse_bbox(bbox) if bbox is not None else None
-    files = ImportFiles(osm, tuple(dem or ()), tuple(zones or ()), sites)
+    files = ImportFiles(
+        osm, tuple(dem or ()), tuple(zones or ()), sites, tuple(population or ()), tuple(robot_area or ()), geoid
+    )
+    roads = [] if roads_without_sidewalk.strip() in ("", "none") else roads_without_sidewalk.replace(" ", "").split(",")
     with _Bars() as bars:
-        imported = import_region(name, files, bbox=extent, name_ja=name_ja, name_en=name_en, progress=bars.show)
+        imported = import_region(
+            name, files, bbox=extent, name_ja=name_ja, name_en=name_en, without_sidewalk=roads, progress=bars.show
+        )
 
     _out.print(f"\nTaken from {imported.extent} (south,west,north,east) in {time.monotonic() - began:.1f} s:")
     _tell(imported.notes)

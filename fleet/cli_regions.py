@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +41,11 @@ def region_sample(
 def region_show(
     name: Annotated[str, typer.Argument(help="Its name, or the path of a bundle.")],
     png: Annotated[Path | None, typer.Option(help="Draw it into this file.")] = None,
+    zones: Annotated[Path | None, typer.Option(help="Write its zones into this file (ED-318).")] = None,
+    country: Annotated[str, typer.Option(help="Country of those zones, three letters (ISO 3166).")] = "JPN",
     home: Home = None,
 ) -> None:
-    """Describe a region, and draw a map of it."""
+    """Describe a region, draw a map of it, and write its zones for others."""
     region = find_region(name, home)
     _out.print(_described(region))
     if png is not None:
@@ -53,6 +56,15 @@ def region_show(
         except OSError as error:
             raise BadRequest(f"--png: {png} cannot be written: {error.strerror}") from error
         _out.print(f"Map      {png}", soft_wrap=True)
+    if zones is not None:
+        from routing.formats.zones_ed318 import write_ed318
+
+        try:
+            written = write_ed318(region.zones, name=region.name_en, country=country)
+            zones.write_text(json.dumps(written, ensure_ascii=False), "utf-8")
+        except OSError as error:
+            raise BadRequest(f"--zones: {zones} cannot be written: {error.strerror}") from error
+        _out.print(f"Zones    {zones}", soft_wrap=True)
 
 
 @region_app.command("list")

@@ -24,8 +24,8 @@ KINDS = {
     ),
     "resume": ("運航を再開します。", "Goes on with its mission."),
     "return": (
-        "運航を中止して拠点へ帰還します。未配達の荷物は持ち帰ります。",
-        "Gives the mission up and comes home with what is not delivered.",
+        "配達をやめて拠点へ帰還します。ドローンは予定の経路を進み、途中の届け先にも下りますが、荷物は放しません。",
+        "Delivers no more and comes home. A drone follows its path, down at the drops ahead too, and releases nothing.",
     ),
     "land": (
         "その場に着陸します。下に人や障害物がないことを確かめてください。",

@@ -19,7 +19,7 @@ def compile_mission(mission_id: str, trip: Trip, vehicle_type: VehicleType, regi
         steps = _drone_steps(trip, vehicle_type, region)
     else:
         steps = _robot_steps(trip, vehicle_type, region)
-    return Mission(mission_id, tuple(steps), vehicle_type.cruise_speed_mps, region.region_id)
+    return Mission(mission_id, tuple(steps), vehicle_type.cruise_speed_mps, region.region_id, trip.return_alt_amsl_m)
 
 
 def _drone_steps(trip: Trip, vehicle_type: VehicleType, region: Region) -> list[Step]:
@@ -78,4 +78,5 @@ def mission_from_json(data: dict[str, Any]) -> Mission:
         )
         for step in data["steps"]
     )
-    return Mission(data["mission_id"], steps, float(data["speed_mps"]), data["map_id"])
+    altitude = data.get("return_alt_amsl_m")
+    return Mission(data["mission_id"], steps, float(data["speed_mps"]), data["map_id"], altitude)

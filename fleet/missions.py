@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -17,9 +17,10 @@ from fleet.ids import new_id
 from hardware.mission import StepKind
 from hardware.profiles import load_profile
 from routing.deconflict import given_trip
-from routing.geo import Position
+from routing.geo import Position, distance_m
 from routing.plan import Plan
 from routing.problem import Problem
+from telemetry import store
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "missions.sql")
@@ -44,6 +45,10 @@ deliberate, so a pilot accepts each attempt. Out of ``starting`` into the air it
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 MOVING = frozenset({"starting", "underway", "held", "returning"})
 MAX_START_ATTEMPTS = 5
+ON_PAD_M = 5.0
+"""A drone stands on its pad within this: pads are 12 m apart, and GPS is good to 3 m."""
+PLACE_KNOWN_FOR = timedelta(minutes=2)
+"""Where a drone has stood that said nothing for longer is not known: it may have been carried elsewhere."""
 
 
 async def create_from_plan(
@@ -168,10 +173,12 @@ async def move(
 async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
     """Ground crew: the parcels are in the vehicle, the battery is fitted, the pad is clear.
 
-    Raises ``Conflict`` while an earlier mission of the vehicle is not over, or has left parcels in it.
+    Raises ``Conflict`` while an earlier mission of the vehicle is not over or has left parcels in it, and when a
+    drone is known to stand elsewhere than on the pad that the mission leaves from.
     """
     row = await _locked(conn, mission_id)
     await _check_free(conn, row)
+    await _check_place(conn, row, at=at)
     await move(conn, mission_id, "loaded", at=at, cause=f"loaded by {actor}")
     for item in await carried(conn, mission_id):
         await orders.move(conn, item["order_id"], "loaded", at=at, cause=f"loaded by {actor}")
@@ -202,6 +209,22 @@ async def _check_free(conn: Connection, row: dict[str, Any]) -> None:
         )
     if (await vehicles.get(conn, vehicle_id))["retired_at"] is not None:
         raise Conflict(f"vehicle {vehicle_id!r} is retired; cancel the mission")
+
+
+async def _check_place(conn: Connection, row: dict[str, Any], *, at: datetime) -> None:
+    vehicle_id = row["vehicle_id"]
+    if (await vehicles.get(conn, vehicle_id))["kind"] != "drone":
+        return
+    pad = Position(**row["trip"]["mission"]["steps"][0]["position"])
+    for sample in await store.latest(conn, [vehicle_id]):
+        if sample.lat_e7 is None or sample.lon_e7 is None or at - sample.t > PLACE_KNOWN_FOR:
+            continue
+        away_m = distance_m(Position(sample.lat_e7 / 1e7, sample.lon_e7 / 1e7), pad)
+        if away_m > ON_PAD_M:
+            raise Conflict(
+                f"{vehicle_id} stands {away_m:.0f} m from the pad that mission {row['mission_id']} leaves from; "
+                f"within {ON_PAD_M:.0f} m are needed: bring it there, or cancel the mission"
+            )
 
 
 async def accept(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:

@@ -19,7 +19,7 @@ from fleet.errors import FleetError
 from fleet.ids import new_id
 from fleet.runtime import Runtime
 from routing.errors import RoutingError
-from routing.formats.json import problem_hash, problem_to_json
+from routing.formats.json import problem_to_json
 from routing.problem import Problem
 from telemetry.clock import Clock
 
@@ -75,8 +75,8 @@ async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, ho
         if run_row["attempts"] > MAX_ATTEMPTS:
             raise FleetError(f"the planner was interrupted {MAX_ATTEMPTS} times over this run")
         async with database.transaction() as conn:
-            problem = await planning.build_problem(conn, run_row, at=clock.now())
-            await planning.record_problem(conn, run_id, problem_to_json(problem), problem_hash(problem))
+            problem, report = await planning.build_problem(conn, run_row, at=clock.now())
+            await planning.record_problem(conn, run_id, problem, report=report)
         region = await asyncio.to_thread(regions.packed_file, home, problem.region)
         result = await solve_in_child(problem, region, seconds=run_row["seconds"], seed=run_row["seed"])
     except (FleetError, RoutingError) as error:

@@ -8,14 +8,14 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, clearance, missions, orders, regions, vehicles
+from fleet import audit, clearance, missions, orders, regions, vehicles, weather
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.ids import new_id
 from hardware.profiles import load_profile
-from routing.formats.json import plan_from_json, problem_from_json
+from routing.formats.json import plan_from_json, problem_from_json, problem_hash, problem_to_json
 from routing.plan import Plan, Route, Trip
-from routing.problem import FleetVehicle, OrderRequest, Problem
+from routing.problem import FleetVehicle, OrderRequest, Policy, Problem
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "planning.sql")
@@ -26,6 +26,7 @@ CLAIM_TTL_S = 60.0
 LEAD_TIME_S = 30.0
 """Domain seconds between a plan and its first departure: approval, loading and acceptance take time."""
 MAX_SECONDS = 300.0
+_WEATHER = ("wind_from_deg", "wind_mps", "gust_mps", "temperature_c", "reported_by")
 
 
 async def request(
@@ -72,8 +73,11 @@ async def claim(conn: Connection, *, holder: str) -> dict[str, Any] | None:
     return await (await conn.execute(_SQL["claim"], {"holder": holder, "ttl_s": CLAIM_TTL_S})).fetchone()
 
 
-async def build_problem(conn: Connection, run: dict[str, Any], *, at: datetime) -> Problem:
-    """Return the problem of what waits now, for the vehicles that are or will be free."""
+async def build_problem(
+    conn: Connection, run: dict[str, Any], *, at: datetime
+) -> tuple[Problem, dict[str, Any] | None]:
+    """Return the problem of what waits now, for the vehicles that are or will be free, and the weather report that
+    it goes by (``None``: none is young enough)."""
     region_id = run["region_id"]
     await orders.fail_overdue(conn, region_id=region_id, at=at)
     waiting = await orders.waiting(conn, region_id=region_id, at=at)
@@ -88,7 +92,8 @@ async def build_problem(conn: Connection, run: dict[str, Any], *, at: datetime) 
         last = max(filter(None, (free_from.get(row["vehicle_id"]), back_since.get(row["vehicle_id"]))), default=at)
         available = max(start, last + timedelta(seconds=profile.turnaround_s)) if last != at else start
         fleet.append(FleetVehicle(row["vehicle_id"], profile, row["home_site"], available, row["pad"]))
-    return Problem(
+    wind, temperature_c, report = await weather.for_planning(conn, region_id=region_id, at=at)
+    problem = Problem(
         region=await regions.load(conn, region_id),
         orders=tuple(
             OrderRequest(
@@ -106,13 +111,25 @@ async def build_problem(conn: Connection, run: dict[str, Any], *, at: datetime) 
         vehicles=tuple(fleet),
         start=start,
         seed=run["seed"],
+        wind=wind,
+        temperature_c=temperature_c,
         given=await clearance.given(conn, region_id=region_id, at=at),
+        policy=Policy(contingency=True),
     )
+    return problem, report
 
 
-async def record_problem(conn: Connection, run_id: str, problem: dict[str, Any], problem_hash: str) -> None:
-    """Store what the run is to solve, before it is solved."""
-    values = {"run_id": run_id, "problem": Jsonb(problem), "problem_hash": problem_hash}
+async def record_problem(
+    conn: Connection, run_id: str, problem: Problem, *, report: dict[str, Any] | None = None
+) -> None:
+    """Store what the run is to solve and the weather report that it goes by, before it is solved."""
+    told = report and {name: report[name] for name in _WEATHER} | {"observed_at": report["observed_at"].isoformat()}
+    values = {
+        "run_id": run_id,
+        "problem": Jsonb(problem_to_json(problem)),
+        "problem_hash": problem_hash(problem),
+        "weather": Jsonb(told) if told else None,
+    }
     await conn.execute(_SQL["set_problem"], values)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from fleet.child import Child
 from fleet.errors import StartFailed
+from fleet.weather import Report
 from routing.region.bundle import pack
 from routing.region.model import Region
 from telemetry.clock import Clock
@@ -102,12 +103,14 @@ class Simulation:
         robots: list[dict[str, Any]],
         broker: SimulatedBroker | None,
         px4_dir: Path | None = None,
+        weather: Report | None = None,
     ) -> None:
         self.folder = folder
         self.log_dir = folder / "logs"
         self.drones, self.robots = drones, robots
         self._region, self._clock, self._seed = region, clock, seed
         self._broker, self._px4_dir = broker, px4_dir
+        self._weather = weather
         self._children: list[Child] = []
 
     async def __aenter__(self) -> Self:
@@ -143,6 +146,8 @@ class Simulation:
         }
         if self.drones:
             config = {**common, "region": str(region), "drones": self.drones}
+            if self._weather is not None:
+                config |= {"wind_mps": self._weather.wind_mps, "wind_from_deg": self._weather.wind_from_deg}
             module = "simulators.px4" if self._px4_dir else "simulators.drone"
             extra = ["--px4-dir", str(self._px4_dir)] if self._px4_dir else []
             await self._run(module, config, extra)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
+from routing.airspace import applies, areas_of, closed_always, zone_limits_amsl
 from routing.geo import LocalFrame, Position
 from routing.region.model import Region, Zone
 
@@ -159,17 +161,26 @@ def _apart(a: Track, b: Track) -> tuple[_Array, _Array, _Array]:
 
 
 def zone_violations(tracks: Sequence[Track], region: Region) -> int:
-    """Return how many times a drone in the air was inside a zone; a stay counts once a minute."""
-    areas = [_area(zone, region.frame) for zone in region.zones]
+    """Return how many times a drone in the air was inside a zone that nothing opens, between its floor and ceiling,
+    while it applied; a stay counts once a minute."""
+    zones = [zone for zone in region.zones if closed_always(zone)]
+    areas = areas_of(zones, region.frame)
     count = 0
-    for track in tracks:
-        if track.kind != "drone" or not areas:
-            continue
-        points = shapely.points(track.east_m[track.airborne], track.north_m[track.airborne])
-        hits = shapely.STRtree(areas).query(points, predicate="within")[0]
-        count += len(np.unique(track.t_s[track.airborne][hits] // 60))
+    for track in (track for track in tracks if track.kind == "drone" and zones):
+        east, north, altitude, t_s = (
+            values[track.airborne] for values in (track.east_m, track.north_m, track.alt_m, track.t_s)
+        )
+        points, found = shapely.STRtree(areas).query(shapely.points(east, north), predicate="within")
+        inside = np.zeros(len(t_s), dtype=bool)
+        for i in np.unique(found):
+            at = points[found == i]
+            floor, ceiling = zone_limits_amsl(zones[i], region, east[at], north[at])
+            at = at[(altitude[at] > floor) & (altitude[at] < ceiling)]
+            inside[[k for k in at if _applied(zones[i], float(t_s[k]))]] = True
+        count += len(np.unique(t_s[inside] // 60))
     return count
 
 
-def _area(zone: Zone, frame: LocalFrame) -> shapely.Geometry:
-    return shapely.make_valid(shapely.Polygon([frame.to_local(Position(lat, lon)) for lat, lon in zone.ring]))
+def _applied(zone: Zone, t_s: float) -> bool:
+    moment = datetime.fromtimestamp(t_s, tz=UTC)
+    return applies(zone, moment, moment)

@@ -38,10 +38,12 @@ class Mission:
 
     A drone's steps are TAKEOFF, then MOVE and RELEASE, then LAND. A robot's begin with a MOVE to the
     node where it stands and hold MOVE and RELEASE only; it ends at the last node.
-    ``speed_mps`` is the cruise speed over ground or air.
+    ``speed_mps`` is the cruise speed over ground or air. ``return_alt_amsl_m``: to which a drone climbs on its own way
+    home, where it flies straight.
     """
 
     mission_id: str
     steps: tuple[Step, ...]
     speed_mps: float
     map_id: str
+    return_alt_amsl_m: float | None = None

@@ -11,11 +11,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Flag, auto
 
 import numpy as np
 import numpy.typing as npt
 
 from routing.geo import LocalFrame
+from routing.intents import PIECE_S
+from routing.meeting import CHUNK, hold_ranges, meeting_ranges
 from routing.plan import Trip
 from routing.problem import FleetVehicle, GivenTrip, Separation, Stay, TimedPosition
 from routing.region.model import Region
@@ -26,82 +29,120 @@ from routing.wind import CALM, Wind
 STEP_S = 1.0
 """Spacing in time of the moments looked at. The distances kept are longer by what is flown in it."""
 
-CHUNK = 16
-"""Moments whose bounding box is looked at first."""
+GUARD_S = STEP_S + 2.0 * PIECE_S
+"""Added to lateness: moments stand for what is flown around them, and the volumes of operational intents for pieces
+of both flights, so that volumes do not meet either."""
 
 GIVEN_STEP_S = 2.0
 """Spacing of the positions of a trip that is handed on as given."""
 
 Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+NOTHING: Array = np.empty((0, 2))
+
+
+class Kind(Flag):
+    """What two trips may not have at once: air, drop points, pads."""
+
+    AIR = auto()
+    DROP = auto()
+    PAD = auto()
+
+
+EVERYTHING = Kind.AIR | Kind.DROP | Kind.PAD
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Something that one vehicle has to itself, from ``begin_s`` to ``end_s`` since departure.
 
-    A drop point (``site_id``), or the column of air in which a drone goes up and down (``east_m``, ``north_m``).
+    A drop point or pad (``name``), or the column of air in which a drone goes up and down (``east_m``, ``north_m``).
     """
 
     begin_s: float
     end_s: float
-    site_id: str | None = None
+    kind: Kind = Kind.AIR
+    name: str = ""
     east_m: float = math.inf
     north_m: float = math.inf
-
-    def excludes(self, other: Hold, horizontal_m: float) -> bool:
-        """Whether both cannot be at once: one drop point, or columns too near to one another."""
-        if self.site_id is not None and self.site_id == other.site_id:
-            return True
-        return bool(math.hypot(self.east_m - other.east_m, self.north_m - other.north_m) < horizontal_m)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Occupancy:
-    """What a trip takes up: where it is at ``seconds`` since its departure (nothing for a robot), and its holds."""
+    """What a trip takes up: where it is at ``seconds`` since its departure (nothing for a robot), and its holds.
+
+    A moment stands for what is flown around it, ``reaches`` metres of it horizontally and vertically; ``boxes`` bound
+    ``CHUNK`` moments with that. ``spans`` and ``keys`` are the holds in numbers, ``names`` the drop points and pads
+    among them; all of it lies from ``begin_s`` to ``end_s`` since departure.
+    """
 
     seconds: Array
     places: Array
     holds: tuple[Hold, ...]
-    boxes: tuple[Array, Array]
-    steps_m: tuple[float, float]
+    reaches: Array
+    boxes: Array
+    spans: Array
+    keys: Ints
+    names: frozenset[str]
+    begin_s: float
     end_s: float
 
 
-def occupancy(seconds: Array, places: Array, stays: Iterable[tuple[str, float, float]]) -> Occupancy:
+def occupancy(
+    seconds: Array, places: Array, stays: Iterable[tuple[str, float, float]], pads: Iterable[Hold] = ()
+) -> Occupancy:
     """Return what a trip takes up, from its moments at most ``STEP_S`` apart and its stays at drop points."""
-    spans = column_spans(seconds, places)
-    columns = [Hold(begin, end, None, east, north) for begin, end, east, north in spans]
+    columns = [Hold(begin, end, Kind.AIR, "", east, north) for begin, end, east, north in column_spans(seconds, places)]
     stops = []
     for site_id, arrive_s, leave_s in stays:
         # A drone has the drop point for as long as it is in the column over it.
         there = [c for c in columns if c.begin_s <= leave_s and c.end_s >= arrive_s]
         begin_s, end_s = min([arrive_s, *(c.begin_s for c in there)]), max([leave_s, *(c.end_s for c in there)])
-        stops.append(Hold(begin_s, end_s, site_id))
-    chunks = _chunks(places)
-    steps = np.diff(places, axis=0) if len(places) > 1 else np.zeros((1, 3))
+        stops.append(Hold(begin_s, end_s, Kind.DROP, site_id))
+    holds = (*columns, *stops, *pads)
+    reaches = _reaches(places)
     return Occupancy(
         seconds,
         places,
-        (*columns, *stops),
-        (chunks.min(axis=1), chunks.max(axis=1)),
-        (float(np.hypot(steps[:, 0], steps[:, 1]).max()), float(np.abs(steps[:, 2]).max())),
-        max([0.0, *seconds[-1:], *(hold.end_s for hold in stops)]),
+        holds,
+        reaches,
+        _boxes(places, reaches),
+        np.array([(hold.begin_s, hold.end_s, hold.east_m, hold.north_m) for hold in holds]).reshape(-1, 4),
+        np.array([_key(hold) for hold in holds], dtype=np.int64),
+        frozenset(hold.name for hold in holds if hold.name),
+        min([0.0, *(hold.begin_s for hold in holds)]),
+        max([0.0, *seconds[-1:], *(hold.end_s for hold in holds)]),
     )
 
 
-def forbidden(a: Occupancy, b: Occupancy, apart: Separation) -> Array:
-    """Differences of departures, ``b``'s less ``a``'s in seconds, that bring the two too near to one another.
+def forbidden(a: Occupancy, b: Occupancy, apart: Separation, kinds: Kind = EVERYTHING) -> Array:
+    """Differences of departures, ``b``'s less ``a``'s in seconds, at which the two would have something at once.
 
     Rows of (least, greatest), disjoint and in sequence; both bounds are allowed.
     """
-    ranges = [_near(a, b, apart), *(_held(x, y, apart) for x in a.holds for y in b.holds)]
-    return _union(np.concatenate([each for each in ranges if len(each)] or [np.empty((0, 2))]))
+    ranges = [NOTHING]
+    if Kind.AIR in kinds and len(a.seconds) and len(b.seconds):
+        ranges.append(
+            meeting_ranges(
+                *(a.seconds, a.places, a.reaches, a.boxes, b.seconds, b.places, b.reaches, b.boxes),
+                *(apart.horizontal_m, apart.vertical_m, apart.late_s, apart.drift, GUARD_S),
+            )
+        )
+    if len(a.spans) and len(b.spans):
+        spans_a, keys_a, spans_b, keys_b = a.spans, a.keys, b.spans, b.keys
+        if kinds != EVERYTHING:
+            of_a, of_b = ([hold.kind in kinds for hold in each.holds] for each in (a, b))
+            spans_a, keys_a, spans_b, keys_b = spans_a[of_a], keys_a[of_a], spans_b[of_b], keys_b[of_b]
+        limits = (apart.horizontal_m, apart.late_s, apart.drift, GUARD_S)
+        ranges.append(hold_ranges(spans_a, keys_a, spans_b, keys_b, *limits))
+    return union(np.concatenate(ranges))
 
 
 def first_free(soonest: float, taken: Sequence[Array]) -> float:
     """The first moment from ``soonest`` on that no range excludes."""
     found = soonest
-    for least, greatest in _union(np.concatenate([*taken, np.empty((0, 2))])):
+    for least, greatest in union(np.concatenate([*taken, NOTHING])):
         if least < found < greatest:
             found = float(greatest)
     return found
@@ -164,43 +205,31 @@ def given_occupancy(given: GivenTrip, frame: LocalFrame) -> tuple[datetime | Non
     return start, occupancy(seconds, places, stays)
 
 
-def _chunks(places: Array) -> Array:
-    """Moments in rows of ``CHUNK``, the last one repeated."""
+def _key(hold: Hold) -> int:
+    """A number for what is held: 0 for air. That two names have the same one would cost a little time."""
+    return 0 if hold.kind is Kind.AIR else hash((hold.kind.value, hold.name)) or 1
+
+
+def _reaches(places: Array) -> Array:
+    """Half of the longer of the steps to the neighbouring moments, horizontally and vertically."""
+    steps = np.abs(np.diff(places, axis=0, prepend=places[:1], append=places[-1:]))
+    half = np.stack((np.hypot(steps[:, 0], steps[:, 1]), steps[:, 2]), axis=1) / 2.0
+    return np.maximum(half[:-1], half[1:])
+
+
+def _boxes(places: Array, reaches: Array) -> Array:
+    """The bounding box of each ``CHUNK`` moments: least east, north and altitude, then the greatest."""
     if not len(places):
-        return np.empty((0, CHUNK, 3))
+        return np.empty((0, 6))
     rows = math.ceil(len(places) / CHUNK)
     index = np.minimum(np.arange(rows * CHUNK), len(places) - 1)
-    return np.asarray(places[index].reshape(rows, CHUNK, 3))
+    around = reaches[:, [0, 0, 1]]
+    low, high = ((places + sign * around)[index].reshape(rows, CHUNK, 3) for sign in (-1.0, 1.0))
+    return np.concatenate((low.min(axis=1), high.max(axis=1)), axis=1)
 
 
-def _near(a: Occupancy, b: Occupancy, apart: Separation) -> Array:
-    """Ranges of the differences at which two flights would be nearer than the separation."""
-    horizontal = apart.horizontal_m + (a.steps_m[0] + b.steps_m[0]) / 2.0
-    vertical = apart.vertical_m + (a.steps_m[1] + b.steps_m[1]) / 2.0
-    (low_a, high_a), (low_b, high_b) = a.boxes, b.boxes
-    gaps = np.maximum(low_a[:, None] - high_b[None], low_b[None] - high_a[:, None]).clip(0.0)
-    rows_a, rows_b = np.nonzero((np.hypot(gaps[..., 0], gaps[..., 1]) < horizontal) & (gaps[..., 2] < vertical))
-    if not len(rows_a):
-        return np.empty((0, 2))
-    inside = np.arange(CHUNK)
-    i = np.minimum(rows_a[:, None] * CHUNK + inside, len(a.seconds) - 1)[:, :, None]
-    j = np.minimum(rows_b[:, None] * CHUNK + inside, len(b.seconds) - 1)[:, None, :]
-    between = a.places[i] - b.places[j]
-    hit = (np.hypot(between[..., 0], between[..., 1]) < horizontal) & (np.abs(between[..., 2]) < vertical)
-    at_a, at_b = np.broadcast_to(a.seconds[i], hit.shape)[hit], np.broadcast_to(b.seconds[j], hit.shape)[hit]
-    slack = apart.late_s + apart.drift * np.hypot(at_a, at_b) + STEP_S
-    return _union(np.stack((at_a - at_b - slack, at_a - at_b + slack), axis=1))
-
-
-def _held(a: Hold, b: Hold, apart: Separation) -> Array:
-    if not a.excludes(b, apart.horizontal_m):
-        return np.empty((0, 2))
-    slack = apart.slack_s(a.end_s, b.end_s) + STEP_S
-    return np.array([[a.begin_s - b.end_s - slack, a.end_s - b.begin_s + slack]])
-
-
-def _union(ranges: Array) -> Array:
-    """Ranges that overlap made one, in sequence."""
+def union(ranges: Array) -> Array:
+    """Return ranges (rows of least, greatest) in sequence, those that overlap made one."""
     if len(ranges) < 2:
         return ranges
     ordered = ranges[np.argsort(ranges[:, 0], kind="stable")]

@@ -2,228 +2,206 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
-from scipy.ndimage import uniform_filter
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
+from routing.cells import Floats, Ints
 from routing.errors import NoWay
-from routing.region.model import Terrain
-
-CRUISE_MPS, CLIMB_MPS, DESCENT_MPS = 10.0, 3.0, 1.5
-"""Speeds of a typical multirotor: they weigh ways against one another, whatever flies them."""
-
-CLIMB_ENERGY_S = 0.2
-"""Energy of a metre of climb in seconds of cruise: ``m g / 0.6`` at 9 kg over 750 W."""
-
-GRID_M = 250.0
-FINEST_GRID_M = 50.0
-MOST_CELLS = 60
-"""Spacing of the grid on which ways along low ground are searched: at most so many cells across."""
-
-CHORD_SAMPLES = 24
-"""Points at which the ground under a straight piece of a way is read when it is weighed."""
+from routing.lane_graph import along, joins, lane_graph
+from routing.lanes import lane_lines, with_points
+from routing.low_ground import CRUISE_MPS, Ground, LowGround, ground_of, level_s, weigh, weigh_flights
+from routing.region.model import Region, Terrain
+from routing.sight import (
+    CORNER_OFF_M,
+    UNKNOWN,
+    Bools,
+    Links,
+    clear,
+    edges_of,
+    linked,
+    links_of,
+    nodes_of,
+    shortest,
+)
 
 WORTH_IT = 1.03
 """A straight way that costs at most this much more than over flat ground is taken without a search."""
 
-Array = npt.NDArray[np.float64]
-Point = tuple[float, float]
+_NO_WAY = "no-fly zones and obstacles close every way"
+_PAIRS_PER_NODE = 0.25
+"""From so many ways looked for to one node on, the graph of what is in sight is made once for all of them."""
 
 
-def climb_and_cruise_s(stations: Array, altitudes: Array) -> float:
-    """What a line costs: its time at typical speeds, and the energy of its climbs as time."""
-    return float(_cost_s(np.diff(stations), np.diff(altitudes)).sum())
+def on_terrain(terrain: Terrain, places: Floats) -> Bools:
+    """Whether places, rows of (x, y), lie on the terrain, to a metre."""
+    low, high = (terrain.west_m - 1.0, terrain.south_m - 1.0), (terrain.east_m + 1.0, terrain.north_m + 1.0)
+    return np.asarray(((places >= low) & (places <= high)).all(axis=1))
 
 
-def _cost_s(level: Array, up: Array) -> Array:
-    climb, descent = np.maximum(up, 0.0), np.maximum(-up, 0.0)
-    seconds = np.maximum(level / CRUISE_MPS, climb / CLIMB_MPS + descent / DESCENT_MPS)
-    return np.asarray(seconds + CLIMB_ENERGY_S * climb)
+class Track(NamedTuple):
+    """A track over the map, how much less than its time it costs because it goes along lanes, and what a flight along
+    it may cost in all, from the ground under it, in seconds."""
+
+    points: Floats
+    bonus_s: float
+    guess_s: float
+
+
+def _length_m(track: Floats) -> float:
+    return float(np.hypot(*np.diff(track, axis=0).T).sum())
 
 
 class FlightRoutes:
     """Finds tracks in the local frame that meet no closed area."""
 
-    def __init__(
-        self, terrain: Terrain, areas: Sequence[shapely.Geometry], *, corners_of: Sequence[shapely.Geometry]
-    ) -> None:
-        self._terrain = terrain
-        self._smooth = uniform_filter(
-            terrain.heights.astype(np.float64), max(1, round(150.0 / terrain.step_m)), mode="nearest"
-        )
+    def __init__(self, region: Region, areas: Sequence[shapely.Geometry], *, extra: Floats | None = None) -> None:
+        """``extra``: on the terrain's grid, by how much more a second of flight costs there."""
+        self._terrain = region.terrain
+        self._ground: Ground = ground_of(region.terrain, extra)
         self._areas = shapely.union_all(np.array(areas, dtype=object))
         shapely.prepare(self._areas)
-        outer = shapely.union_all(np.array(corners_of, dtype=object))
-        corners = np.unique(np.round(shapely.get_coordinates(outer), 3), axis=0)
-        inside = shapely.intersects_xy(self._areas, corners) if len(corners) else np.empty(0, dtype=bool)
-        self._corners: Array = corners[~inside].reshape(-1, 2)
-        self._between: dict[int, list[tuple[int, float]]] = {}
-        self._grid: _Grid | None = None
+        self._outer = shapely.buffer(self._areas, CORNER_OFF_M, join_style="mitre")
+        shapely.prepare(self._outer)
+        self._edges = edges_of(self._areas)
+        terrain = region.terrain
+        # Nobody knows the ground beyond it; a straight line between places within leads through none.
+        self._border = (terrain.west_m, terrain.south_m, terrain.east_m, terrain.north_m)
+        self._nodes = nodes_of(self._outer, self._border)
+        self._lanes = lane_graph(self._open_lanes(region))
+        self.both_ways = not any(lane.one_way for lane in region.lanes)
+        rings = shapely.get_rings(shapely.get_parts(shapely.orient_polygons(self._areas)))
+        holes = np.asarray(shapely.polygons(rings[~shapely.is_ccw(rings)]), dtype=object)
+        # Smaller ones lie in areas that lie in larger ones: the smallest that holds a place comes last.
+        self._holes = holes[np.argsort(-shapely.area(holes), kind="stable")]
+        self._links: Links = UNKNOWN
+        self._asked = 0
+        self._low: LowGround | None = None
 
-    def free(self, track: Array) -> bool:
-        """Whether a polyline meets no closed area."""
-        return not shapely.intersects(self._areas, shapely.LineString(track))
+    def _open_lanes(self, region: Region) -> list[tuple[Floats, bool]]:
+        """The parts of lanes that no closed area meets, and whether they are one-way."""
+        found: list[tuple[Floats, bool]] = []
+        for lane, line in zip(region.lanes, map(with_points, lane_lines(region.lanes, region.frame)), strict=True):
+            inside = shapely.intersects_xy(self._areas, line) | ~on_terrain(self._terrain, line)
+            seen = clear(self._edges, np.concatenate((line[:-1], line[1:]), axis=1)) & ~inside[:-1] & ~inside[1:]
+            parts = np.split(line, np.flatnonzero(~seen) + 1)
+            found += [(part, lane.one_way) for part in parts if len(part) > 1]
+        return found
 
-    def tracks(self, start: Point, end: Point) -> list[Array]:
-        """Return the shortest track, and one that keeps to low ground if it may be better.
+    def open(self, places: Floats) -> Bools:
+        """Whether places, rows of (x, y), lie in no closed area."""
+        return np.asarray(~shapely.intersects_xy(self._areas, places))
 
-        Raises ``NoWay`` when closed areas leave none.
+    def free(self, tracks: Sequence[Floats]) -> Bools:
+        """Whether tracks, whose ends lie in no closed area, meet none between them either."""
+        if not tracks:
+            return np.empty(0, dtype=bool)
+        lines = np.concatenate([np.concatenate((track[:-1], track[1:]), axis=1) for track in tracks])
+        first = np.cumsum([0, *(len(track) - 1 for track in tracks)])
+        return np.asarray(np.logical_and.reduceat(clear(self._edges, lines), first[:-1]))
+
+    def prepare(self, asked: int, run: Callable[..., Iterator[Any]], workers: int) -> None:
+        """Get ready for so many ways more; ``run`` is ``map``, or that of a pool of so many workers."""
+        self._asked += asked
+        count = len(self._nodes.places)
+        if self._low is None and asked > 1:
+            self._low = LowGround(self._terrain, self._ground, self._areas, self._edges)
+        if len(self._links.first) > 1 or self._asked < _PAIRS_PER_NODE * count:
+            return
+        # Earlier nodes have more after them: parts of like work, not of like length.
+        bounds = (count * (1.0 - np.sqrt(np.linspace(1.0, 0.0, 4 * workers + 1)))).astype(int)
+        parts = run(lambda begin, end: linked(self._edges, self._nodes, begin, end), bounds[:-1], bounds[1:])
+        self._links = links_of(np.concatenate(list(parts)), count)
+
+    def tracks(self, starts: Floats, ends: Floats) -> list[list[Track] | NoWay]:
+        """For each pair of places, rows of (x, y), the shortest track, and one that keeps to low ground if it may be
+        better; ``NoWay`` where closed areas leave none.
         """
-        shortest = self._around(start, end)
-        length = float(np.hypot(*np.diff(shortest, axis=0).T).sum())
-        level_s = climb_and_cruise_s(np.array([0.0, length]), self._heights(np.array([start, end])))
-        if float(self._weigh(shortest[:-1], shortest[1:]).sum()) <= WORTH_IT * level_s:
-            return [shortest]
-        low = self._low_ground(start, end)
-        return [shortest] if low is None else [shortest, low]
+        found: list[list[Track] | NoWay] = [NoWay(_NO_WAY) for _ in starts]
+        there = self.open(starts) & self.open(ends) & (self._room(starts) == self._room(ends))
+        reached = np.flatnonzero(there)
+        begin, end = starts[reached], ends[reached]
+        tracks, costs = self._shortest(begin, end)
+        if len(self._lanes.places):
+            self._along_lanes(begin, end, tracks, costs)
+        lengths = np.array([0.0 if track is None else _length_m(track) for track in tracks])
+        for pair, track, length, cost in zip(reached, tracks, lengths, costs, strict=True):
+            if track is not None:
+                found[pair] = [Track(track, float(length - cost) / CRUISE_MPS, 0.0)]
+        some = np.isfinite(costs)
+        self._add_lower(found, reached[some], lengths[some], starts, ends)
+        return found
 
-    def _heights(self, points: Array) -> Array:
-        """Heights of the smoothed terrain: what a path in its band follows."""
-        terrain, grid = self._terrain, self._smooth
-        x = (points[..., 0] - terrain.west_m) / terrain.step_m
-        y = (points[..., 1] - terrain.south_m) / terrain.step_m
-        rows = np.clip(np.rint(y).astype(int), 0, grid.shape[0] - 1)
-        return np.asarray(grid[rows, np.clip(np.rint(x).astype(int), 0, grid.shape[1] - 1)])
-
-    def _weigh(self, starts: Array, ends: Array) -> Array:
-        """Costs of straight pieces, from the ground under them."""
-        share = np.linspace(0.0, 1.0, CHORD_SAMPLES)[:, None, None]
-        heights = self._heights(starts + (ends - starts) * share)
-        level = np.hypot(*(ends - starts).T) / (CHORD_SAMPLES - 1)
-        return np.asarray(_cost_s(np.broadcast_to(level, heights[1:].shape), np.diff(heights, axis=0)).sum(axis=0))
-
-    def _visible(self, point: Point) -> list[tuple[int, float]]:
-        """Corners that a straight flight from ``point`` reaches, with their distances."""
-        if not len(self._corners):
-            return []
-        starts = np.broadcast_to(np.array(point), self._corners.shape)
-        free = ~shapely.intersects(self._areas, shapely.linestrings(np.stack((starts, self._corners), axis=1)))
-        lengths = np.hypot(*(self._corners - np.array(point)).T)
-        return [(int(i), float(lengths[i])) for i in np.flatnonzero(free & (lengths > 0.0))]
-
-    def _around(self, start: Point, end: Point) -> Array:
-        """Shortest polyline that meets no area (A* in the visibility graph)."""
-        if not shapely.intersects(self._areas, shapely.LineString([start, end])):
-            return np.array([start, end])
-        goal = np.array(end)
-        to_end = dict(self._visible(end))
-        best: dict[int, float] = {}
-        came_from: dict[int, int] = {}
-        target = len(self._corners)
-        ahead = np.append(np.hypot(*(self._corners - goal).T), 0.0)
-        queue = [(length + ahead[corner], corner, -1, length) for corner, length in self._visible(start)]
-        heapq.heapify(queue)
-        while queue:
-            _, corner, previous, length = heapq.heappop(queue)
-            if corner in best:
-                continue
-            best[corner], came_from[corner] = length, previous
-            if corner == target:
-                return np.array([start, *self._corners[_backwards(came_from, target)], end])
-            steps = [*self._from_corner(corner), *([(target, to_end[corner])] if corner in to_end else [])]
-            for other, step in steps:
-                if other not in best:
-                    heapq.heappush(queue, (length + step + ahead[other], other, corner, length + step))
-        raise NoWay("no-fly zones and obstacles close every way")
-
-    def _from_corner(self, corner: int) -> list[tuple[int, float]]:
-        """Corners seen from a corner: looked for when a search comes there, since few ever do."""
-        if corner not in self._between:
-            self._between[corner] = self._visible((float(self._corners[corner, 0]), float(self._corners[corner, 1])))
-        return self._between[corner]
-
-    def _low_ground(self, start: Point, end: Point) -> Array | None:
-        """The cheapest way over the grid with its detours cut off, or ``None`` where the grid has none."""
-        if self._grid is None:
-            self._grid = _Grid(self._terrain, self._areas, self._weigh)
-        inner = self._grid.way(start, end)
-        return None if inner is None else self._cut(np.array([start, *inner, end]))
-
-    def _cut(self, points: Array) -> Array:
-        """Choose among the points of a way those between which straight pieces cost least in all."""
-        count = len(points)
-        first, second = np.triu_indices(count, 1)
-        costs = self._weigh(points[first], points[second])
-        lines = shapely.linestrings(np.stack((points[first], points[second]), axis=1))
-        costs[shapely.intersects(self._areas, lines)] = math.inf
-        table = np.full((count, count), math.inf)
-        table[first, second] = costs
-        best, came_from = np.full(count, math.inf), np.zeros(count, dtype=int)
-        best[0] = 0.0
-        for i in range(1, count):
-            total = best[:i] + table[:i, i]
-            came_from[i] = int(np.argmin(total))
-            best[i] = total[came_from[i]]
-        chosen = [count - 1]
-        while chosen[-1] > 0:
-            chosen.append(int(came_from[chosen[-1]]))
-        return points[chosen[::-1]]
-
-
-def _backwards(came_from: dict[int, int], target: int) -> list[int]:
-    corners = []
-    corner = came_from[target]
-    while corner >= 0:
-        corners.append(corner)
-        corner = came_from[corner]
-    return corners[::-1]
-
-
-class _Grid:
-    """Points over the region that may be flown over, and what it costs from each to its neighbours."""
-
-    def __init__(self, terrain: Terrain, areas: shapely.Geometry, weigh: Callable[[Array, Array], Array]) -> None:
-        self._areas = areas
-        width, height = terrain.east_m - terrain.west_m, terrain.north_m - terrain.south_m
-        step = max(FINEST_GRID_M, min(GRID_M, max(width, height) / MOST_CELLS))
-        east = np.arange(terrain.west_m, terrain.east_m + 1e-6, step)
-        north = np.arange(terrain.south_m, terrain.north_m + 1e-6, step)
-        self.points: Array = np.stack([axis.ravel() for axis in np.meshgrid(east, north)], axis=1)
-        index = np.arange(len(self.points)).reshape(len(north), len(east))
-        pairs = [
-            (index[:, :-1], index[:, 1:]),
-            (index[:-1], index[1:]),
-            (index[:-1, :-1], index[1:, 1:]),
-            (index[1:, :-1], index[:-1, 1:]),
+    def _shortest(self, starts: Floats, ends: Floats) -> tuple[list[Floats | None], Floats]:
+        """The shortest tracks between places, ``None`` where there is none, and their lengths."""
+        loose = [shapely.intersects_xy(self._outer, places) for places in (starts, ends)]
+        nodes, first, costs = shortest(self._edges, self._nodes, self._links, starts, ends, *loose)
+        inner = self._nodes.places[nodes]
+        tracks = [
+            np.concatenate((starts[i : i + 1], inner[first[i] : first[i + 1]], ends[i : i + 1]))
+            if math.isfinite(costs[i])
+            else None
+            for i in range(len(starts))
         ]
-        a = np.concatenate([one.ravel() for one, _ in pairs])
-        b = np.concatenate([other.ravel() for _, other in pairs])
-        lines = shapely.linestrings(np.stack((self.points[a], self.points[b]), axis=1))
-        free = ~shapely.intersects(areas, lines)
-        a, b = a[free], b[free]
-        there, back = weigh(self.points[a], self.points[b]), weigh(self.points[b], self.points[a])
-        shape = (len(self.points), len(self.points))
-        self._costs = csr_array(
-            (np.concatenate((there, back)), (np.concatenate((a, b)), np.concatenate((b, a)))), shape=shape
-        )
-        self._trees: dict[int, npt.NDArray[np.int32]] = {}
+        return tracks, costs
 
-    def way(self, start: Point, end: Point) -> list[Array] | None:
-        """Grid points of the cheapest way from near ``start`` to near ``end``."""
-        first, last = self._nearest(start), self._nearest(end)
-        if first is None or last is None:
-            return None
-        if first not in self._trees:
-            self._trees[first] = dijkstra(self._costs, indices=first, return_predecessors=True)[1]
-        came_from = self._trees[first]
-        chosen = [last]
-        while chosen[-1] != first:
-            if came_from[chosen[-1]] < 0:
-                return None
-            chosen.append(int(came_from[chosen[-1]]))
-        return [self.points[i] for i in chosen[::-1]]
+    def _along_lanes(self, starts: Floats, ends: Floats, tracks: list[Floats | None], costs: Floats) -> None:
+        """Replace tracks and their costs by those along lanes that cost less."""
+        points, least = joins(self._lanes, starts, ends)
+        chosen = np.flatnonzero(least < costs - 1e-6)
+        on, off = points[chosen].T
+        joining, join_m = self._shortest(starts[chosen], self._lanes.places[on])
+        leaving, leave_m = self._shortest(self._lanes.places[off], ends[chosen])
+        totals = join_m + self._lanes.costs[on, off] + leave_m
+        for k in np.flatnonzero(totals < costs[chosen] - 1e-6):
+            first, last = joining[k], leaving[k]
+            assert first is not None
+            assert last is not None
+            i = chosen[k]
+            tracks[i] = np.concatenate((first[:-1], along(self._lanes, int(on[k]), int(off[k])), last[1:]))
+            costs[i] = totals[k]
 
-    def _nearest(self, place: Point) -> int | None:
-        """The nearest point that a straight flight reaches."""
-        away = np.hypot(*(self.points - np.array(place)).T)
-        for i in np.argsort(away, kind="stable")[:12]:
-            if not shapely.intersects(self._areas, shapely.LineString([place, self.points[i]])):
-                return int(i)
-        return None
+    def costs_s(self, points: Floats, first: Ints) -> Floats:
+        """What flights along waypoints (x, y, altitude) cost."""
+        return weigh_flights(self._ground, points, first)
+
+    def _add_lower(
+        self, found: list[list[Track] | NoWay], pairs: Ints, lengths: Floats, starts: Floats, ends: Floats
+    ) -> None:
+        """Add tracks that keep to low ground, for those pairs whose shortest one costs much more than its length."""
+        if not len(pairs):
+            return
+        shortest_ = [tracks[0] for i in pairs if isinstance(tracks := found[i], list)]
+        guesses = self._guesses([track.points for track in shortest_]) - [track.bonus_s for track in shortest_]
+        wanted = guesses > WORTH_IT * level_s(self._ground, starts[pairs], ends[pairs], lengths)
+        if not wanted.any():
+            return
+        if self._low is None:
+            self._low = LowGround(self._terrain, self._ground, self._areas, self._edges)
+        chosen = pairs[wanted]
+        places, first = self._low.ways(starts[chosen], ends[chosen])
+        there = np.flatnonzero(np.diff(first))
+        low = [
+            np.concatenate((starts[i : i + 1], places[first[k] : first[k + 1]], ends[i : i + 1]))
+            for k, i in zip(there, chosen[there], strict=True)
+        ]
+        low_guesses = self._guesses(low) if low else np.empty(0)
+        for track, guess, i, k in zip(low, low_guesses, chosen[there], np.flatnonzero(wanted)[there], strict=True):
+            first_one = shortest_[k]._replace(guess_s=float(guesses[k]))
+            found[i] = [first_one, Track(track, 0.0, float(guess))]
+
+    def _guesses(self, tracks: Sequence[Floats]) -> Floats:
+        lines = np.concatenate([np.concatenate((points[:-1], points[1:]), axis=1) for points in tracks])
+        first = np.cumsum([0, *(len(points) - 1 for points in tracks)])
+        return np.asarray(np.add.reduceat(weigh(self._ground, lines), first[:-1]))
+
+    def _room(self, places: Floats) -> Ints:
+        """In which hole of a closed area places lie, -1 outside of all: there is no way between two of them."""
+        found = np.full(len(places), -1, dtype=np.int64)
+        if len(self._holes):
+            at, hole = shapely.STRtree(self._holes).query(shapely.points(places), predicate="within")
+            np.maximum.at(found, at, hole)
+        return found

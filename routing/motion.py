@@ -1,7 +1,8 @@
-"""How movements go in time: a drone with limited speeds and accelerations along waypoints, a robot on its network.
+"""How movements go in time: a drone with limited speeds and accelerations along waypoints.
 
 The figures of the drone are those of PX4 1.16 with its default parameters (names in capitals), and the averages
-are measured with it: over trips of eleven minutes, planned times were within 3 % of those flown.
+are measured with it: over trips of eleven minutes, planned times were within 3 % of those flown. A VTOL goes up and
+down in the same way, and on its wing between. Robots are in ``routing.driving``.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from routing.geo import LocalFrame, Position
-from routing.vehicle_type import ROBOT_SPEED_LIMIT_MPS, VehicleType
-from routing.wind import CALM, Wind, airspeed_mps, ground_speed_mps
+from routing.movement import GRAVITY_MPS2, LEVEL_M, SAME_PLACE_M, Array, Flight, Movement, Spell, trapezoids, turns
+from routing.vehicle_type import Airframe, VehicleType
+from routing.wind import CALM, Wind, ground_speed_mps
 
 SPOOL_UP_S = 4.0
 """From the command to leave until the drone climbs: motors spool up (COM_SPOOLUP_TIME 1 s), thrust ramps
@@ -51,56 +51,19 @@ HELD_SHARE = 0.98
 HELD_VERTICAL_SHARE = 0.96
 """Shares of the set speeds that are flown on average, horizontally and vertically."""
 
-ROBOT_STOP_BELOW_MPS = 0.25
-ROBOT_TURN_RADPS = 1.2
-"""A robot whose corner speed would be less stops there and turns on the spot, at this rate."""
+HOP_MPS = 10.0
+"""Speed of a VTOL on a way that is too short for its wing: it stays on the rotors."""
 
-CROSSING_WAIT_S = 15.0
-"""What crossing a road costs a robot: stop, look, and the remote operator's consent."""
+STALL_SHARE = 0.6
+"""Below this share of its cruise speed a VTOL is not on its wing: cruise is flown with a load factor of 2 to 3 over
+the stall (PX4: FW_AIRSPD_STALL 7 m/s, FW_AIRSPD_TRIM 15 m/s by default, with room for gusts)."""
 
-_SAME_PLACE_M = 1e-6
-_LEVEL_M = 0.5
+BANK_RAD = math.radians(30.0)
+"""Bank of a VTOL in its turns: half of what PX4 lets it (FW_R_LIM 50 to 60 degrees), with room for gusts."""
 
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """One movement from a site to another: way over ground, time, and height climbed in total.
-
-    ``push_s`` is the time for which air drag beyond that of cruise is paid, weighted by how much: the
-    integral of ``(airspeed / cruise speed)^3 - 1`` where the airspeed is the greater.
-    """
-
-    distance_m: float
-    duration_s: float
-    climb_m: float
-    push_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Flight:
-    """One leg of a drone in time, from take-off or a hover to touchdown or a hover.
-
-    Phases have constant acceleration: phase ``i`` begins at ``seconds[i]``, ``metres[i]`` along the line in
-    space, with ``speeds[i]``. ``points`` are the corners of that line (east, north, AMSL), at ``along``.
-    """
-
-    movement: Movement
-    points: Array
-    along: Array
-    seconds: Array
-    metres: Array
-    speeds: Array
-    accelerations: Array
-
-    def at(self, seconds: npt.ArrayLike) -> Array:
-        """East, north and altitude AMSL at times since the start, shape ``(n, 3)``; at the ends outside them."""
-        times = np.clip(np.asarray(seconds, dtype=np.float64), 0.0, self.movement.duration_s)
-        phase = np.maximum(np.searchsorted(self.seconds, times, side="right") - 1, 0)
-        since = times - self.seconds[phase]
-        metres = self.metres[phase] + self.speeds[phase] * since + self.accelerations[phase] * since * since / 2.0
-        return np.stack([np.interp(metres, self.along, self.points[:, axis]) for axis in range(3)], axis=-1)
+TURN_OFF_M = 10.0
+"""A VTOL on its wing leaves a corner of its path by no more than this: where its turn would be wider, it slows down,
+and where it would have to be slower than its wing carries, it turns on its rotors."""
 
 
 def fly(
@@ -118,61 +81,44 @@ def fly(
 
     ``takes_off``: it stands on the ground first, else it hovers; ``lands`` likewise at the end. Between, its
     speed is a trapezoid in time: cruise speed over ground or what the wind leaves of it, less where the path is
-    steeper than climb or descent speed allow; corners are rounded within ``ACCEPTANCE_M``. Raises ``TooWindy``
-    where a leg cannot be flown in the wind.
+    steeper than climb or descent speed allow; a multirotor rounds corners within ``ACCEPTANCE_M``. A VTOL speeds up
+    and slows down for ``transition_s`` (less against the wind) and keeps within ``TURN_OFF_M`` of corners; where the
+    path is too steep for it, it circles, and where it is too short, it stays on the rotors. Raises ``TooWindy`` where
+    a leg cannot be flown in the wind.
     """
     cruise = np.array([(*frame.to_local(position), position.alt_amsl_m) for position in path])
     points, limits = _with_ends(vehicle_type, cruise, from_alt_amsl_m, to_alt_amsl_m, takes_off=takes_off, lands=lands)
     steps = np.diff(points, axis=0)
     lengths = np.sqrt((steps * steps).sum(axis=1))
-    kept = lengths > _SAME_PLACE_M
+    kept = lengths > SAME_PLACE_M
     points = np.concatenate((points[:1], points[1:][kept]))
     steps, lengths = steps[kept], lengths[kept]
-    speeds = [
-        limit * HELD_VERTICAL_SHARE or _speed_along(vehicle_type, wind, step)
-        for limit, step in zip(itertools.compress(limits, kept), steps, strict=True)
-    ]
-    phases = _phases(vehicle_type, steps, lengths, speeds, SPOOL_UP_S if takes_off else 0.0)
-    level = np.hypot(steps[:, 0], steps[:, 1])
+    limits = list(itertools.compress(limits, kept))
+    waits_s = SPOOL_UP_S if takes_off else 0.0
+    level_m = float(np.hypot(steps[:, 0], steps[:, 1]).sum())
+    hops = level_m < vehicle_type.cruise_speed_mps * vehicle_type.transition_s
+
+    def phases_in(*, in_gusts: bool) -> Array:
+        speeds = [
+            limit * HELD_VERTICAL_SHARE or _speed_along(vehicle_type, wind, step, hops=hops, in_gusts=in_gusts)
+            for limit, step in zip(limits, steps, strict=True)
+        ]
+        return _phases(vehicle_type, steps, lengths, speeds, waits_s, hops=hops)
+
+    def spells_in(phases: Array, *, in_gusts: bool) -> tuple[Spell, ...]:
+        return _spells(vehicle_type, phases, steps, lengths, wind, hops=hops, in_gusts=in_gusts)
+
+    phases = phases_in(in_gusts=False)
+    gusty = wind.gust_mps > wind.speed_mps
     movement = Movement(
-        distance_m=float(level.sum()),
+        distance_m=level_m,
         duration_s=float(phases[-1, 0]),
         climb_m=float(np.maximum(steps[:, 2], 0.0).sum()),
-        push_s=sum(_push_s(vehicle_type, wind, *each) for each in zip(steps, lengths, speeds, strict=True)),
+        spells=spells_in(phases, in_gusts=False),
+        gust_spells=spells_in(phases_in(in_gusts=True), in_gusts=True) if gusty else (),
     )
     along = np.concatenate(([0.0], np.cumsum(lengths)))
     return Flight(movement, points, along, phases[:-1, 0], phases[:-1, 1], phases[:-1, 2], phases[:-1, 3])
-
-
-def drive(vehicle_type: VehicleType, frame: LocalFrame, path: Sequence[Position], *, crossings: int = 0) -> Movement:
-    """Drive past the positions given without a stop, but at sharp corners and ``crossings`` roads.
-
-    Lengths are on the slope. Corner speed is cos(turn) of the cruise speed; below ``ROBOT_STOP_BELOW_MPS`` it
-    stops and turns.
-    """
-    points = np.array([(*frame.to_local(position), position.alt_amsl_m) for position in path])
-    steps = np.diff(points, axis=0)
-    lengths = np.sqrt((steps * steps).sum(axis=1))
-    kept = lengths > _SAME_PLACE_M
-    steps, lengths = steps[kept], lengths[kept]
-    speed = min(vehicle_type.cruise_speed_mps, ROBOT_SPEED_LIMIT_MPS)
-    turns = _turns(steps)
-    corners = [speed * max(0.0, math.cos(turn)) for turn in turns]
-    corners = [0.0 if corner < ROBOT_STOP_BELOW_MPS else corner for corner in corners]
-    turning = sum(turn / ROBOT_TURN_RADPS for turn, corner in zip(turns, corners, strict=True) if corner == 0.0)
-    acceleration = vehicle_type.acceleration_mps2
-    phases = _trapezoids(lengths, [speed] * len(lengths), corners, acceleration, acceleration)
-    return Movement(
-        distance_m=float(lengths.sum()),
-        duration_s=sum(phase[0] for phase in phases) + turning + crossings * CROSSING_WAIT_S,
-        climb_m=float(np.maximum(steps[:, 2], 0.0).sum()),
-    )
-
-
-def ramped_s(distance_m: float, speed_mps: float, acceleration_mps2: float, brake_mps2: float | None = None) -> float:
-    """Time for a distance from rest to rest: accelerate, hold the speed if it is reached, brake."""
-    brake = acceleration_mps2 if brake_mps2 is None else brake_mps2
-    return sum(phase[0] for phase in _trapezoids([distance_m], [speed_mps], [], acceleration_mps2, brake))
 
 
 def _with_ends(
@@ -198,77 +144,99 @@ def _with_ends(
     return np.concatenate((np.array(up), cruise, np.array(down))), limits
 
 
-def _speed_along(vehicle_type: VehicleType, wind: Wind, step: Array) -> float:
+def _speed_along(vehicle_type: VehicleType, wind: Wind, step: Array, *, hops: bool, in_gusts: bool) -> float:
     """Greatest speed along a straight line in space: its parts keep the horizontal and vertical limits."""
     east, north, up = (float(part) for part in step)
     level = math.hypot(east, north)
     vertical_limit = vehicle_type.climb_speed_mps if up > 0 else vehicle_type.descent_speed_mps
-    level_s = level / (HELD_SHARE * ground_speed_mps(vehicle_type, wind, east, north)) if level > 0.0 else 0.0
+    level_s = 0.0
+    if level > 0.0:
+        speed = ground_speed_mps(vehicle_type, wind, east, north, in_gusts=in_gusts)
+        level_s = level / (HELD_SHARE * (min(speed, HOP_MPS) if hops else speed))
     return math.sqrt(level * level + up * up) / max(level_s, abs(up) / (HELD_VERTICAL_SHARE * vertical_limit))
 
 
-def _push_s(vehicle_type: VehicleType, wind: Wind, step: Array, length: float, speed: float) -> float:
-    share = speed / length
-    through_air = airspeed_mps(wind, float(step[0]) * share, float(step[1]) * share) / vehicle_type.cruise_speed_mps
-    return max(0.0, through_air**3 - 1.0) / share
-
-
-def _phases(vehicle_type: VehicleType, steps: Array, lengths: Array, limits: Sequence[float], waits_s: float) -> Array:
+def _phases(
+    vehicle_type: VehicleType, steps: Array, lengths: Array, limits: Sequence[float], waits_s: float, *, hops: bool
+) -> Array:
     """Rows of (start s, start m, start speed, acceleration), and a last one with the end."""
     acceleration = vehicle_type.acceleration_mps2
+    on_wing = vehicle_type.built_as is Airframe.VTOL and not hops
     corners = []
     for turn, (a, b), (limit_a, limit_b) in zip(
-        _turns(steps), itertools.pairwise(steps), itertools.pairwise(limits), strict=True
+        turns(steps), itertools.pairwise(steps), itertools.pairwise(limits), strict=True
     ):
-        if (math.hypot(*a[:2]) > _LEVEL_M) != (math.hypot(*b[:2]) > _LEVEL_M):
+        if (math.hypot(*a[:2]) > LEVEL_M) != (math.hypot(*b[:2]) > LEVEL_M):
             rounded = 0.0  # from climbing to cruising, and from cruising to coming down
         else:
             rounded = math.sqrt(TURN_GAIN * acceleration * ACCEPTANCE_M / max(math.tan(turn / 2.0), 1e-9))
+            if on_wing and (banked := _banked_mps(turn)) >= STALL_SHARE * max(limit_a, limit_b):
+                rounded = max(rounded, banked)
         corners.append(min(limit_a, limit_b, rounded))
     rows = [(0.0, 0.0, 0.0, 0.0)] if waits_s > 0.0 else []
     at_s, at_m = waits_s, 0.0
     gain, brake = GAIN_SHARE * acceleration, BRAKE_SHARE * acceleration
-    for seconds, metres, speed, change in _trapezoids(lengths, limits, corners, gain, brake):
+    if on_wing:
+        gain = brake = min(brake, vehicle_type.cruise_speed_mps / vehicle_type.transition_s)
+    for seconds, metres, speed, change in trapezoids(lengths, limits, corners, gain, brake):
         rows.append((at_s, at_m, speed, change))
         at_s, at_m = at_s + seconds, at_m + metres
     return np.array([*rows, (at_s, at_m, 0.0, 0.0)])
 
 
-def _turns(steps: Array) -> list[float]:
-    """Horizontal angles between steps in radians, 0 where one of them goes straight up or down."""
-    headings = np.arctan2(steps[:, 0], steps[:, 1])
-    turns = np.abs(np.remainder(np.diff(headings) + math.pi, 2.0 * math.pi) - math.pi)
-    level = np.hypot(steps[:, 0], steps[:, 1]) > _LEVEL_M
-    return [float(turn) for turn in np.minimum(turns * (level[1:] & level[:-1]), math.pi - 1e-6)]
+def _banked_mps(turn: float) -> float:
+    """Greatest speed of a turn with ``BANK_RAD`` that stays within ``TURN_OFF_M`` of the corner.
 
-
-def _trapezoids(
-    lengths: Sequence[float] | Array,
-    limits: Sequence[float],
-    corners: Sequence[float],
-    acceleration: float,
-    brake: float,
-) -> list[tuple[float, float, float, float]]:
-    """Phases (seconds, metres, speed at their start, acceleration) of steps from rest to rest.
-
-    ``corners`` are the greatest speeds between the steps; they fall further to what can be reached and braked from.
+    The circle of radius ``v^2 / (g tan(bank))`` that touches both lines passes the corner at ``1 / cos(turn / 2) - 1``
+    radii.
     """
-    passing = [0.0, *corners, 0.0]
-    for i, length in enumerate(lengths):
-        passing[i + 1] = min(passing[i + 1], math.sqrt(passing[i] ** 2 + 2.0 * acceleration * length))
-    for i in range(len(lengths) - 1, -1, -1):
-        passing[i] = min(passing[i], math.sqrt(passing[i + 1] ** 2 + 2.0 * brake * lengths[i]))
-    phases = []
-    for i, length in enumerate(lengths):
-        if length <= _SAME_PLACE_M:
-            continue
-        v_in, v_out = passing[i], passing[i + 1]
-        # The speed at which accelerating and braking take the whole length.
-        square = (length + v_in**2 / (2 * acceleration) + v_out**2 / (2 * brake)) / (0.5 / acceleration + 0.5 / brake)
-        peak = max(v_in, v_out, min(math.sqrt(square), limits[i]))
-        gain_m = (peak**2 - v_in**2) / (2.0 * acceleration)
-        loss_m = (peak**2 - v_out**2) / (2.0 * brake)
-        phases.append(((peak - v_in) / acceleration, gain_m, v_in, acceleration))
-        phases.append((max(0.0, length - gain_m - loss_m) / peak, max(0.0, length - gain_m - loss_m), peak, 0.0))
-        phases.append(((peak - v_out) / brake, loss_m, peak, -brake))
-    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in phases if a > 0.0]
+    radius_m = TURN_OFF_M / max(1.0 / math.cos(turn / 2.0) - 1.0, 1e-12)
+    return math.sqrt(GRAVITY_MPS2 * math.tan(BANK_RAD) * radius_m)
+
+
+def _spells(
+    vehicle_type: VehicleType, phases: Array, steps: Array, lengths: Array, wind: Wind, *, hops: bool, in_gusts: bool
+) -> tuple[Spell, ...]:
+    """How long it flies at which airspeed and rate of climb: each phase at its mean speed."""
+    if not len(steps):
+        waits_s = float(phases[-1, 0])
+        return (Spell(waits_s, wind.greatest_mps if in_gusts else wind.speed_mps, 0.0),) if waits_s > 0.0 else ()
+    seconds, metres = np.diff(phases[:, 0]), np.diff(phases[:, 1])
+    middles = phases[:-1, 1] + metres / 2.0
+    step = np.minimum(np.searchsorted(np.cumsum(lengths), middles, side="right"), len(steps) - 1)
+    towards = steps[step] / lengths[step, None]
+    velocity = towards * (metres / np.maximum(seconds, 1e-9))[:, None]
+    if vehicle_type.built_as is Airframe.VTOL:
+        highest = np.zeros(len(steps))
+        np.maximum.at(highest, step, phases[:-1, 2])
+        highest[np.hypot(steps[:, 0], steps[:, 1]) <= LEVEL_M] = 0.0
+        return _vtol_spells(vehicle_type, phases, velocity[:, 2], highest[step], hops=hops)
+    air = _air(wind, towards[:, :2], in_gusts=in_gusts)
+    airspeeds = np.hypot(*(velocity[:, :2] - air).T)
+    return tuple(map(Spell, seconds.tolist(), airspeeds.tolist(), velocity[:, 2].tolist()))
+
+
+def _air(wind: Wind, towards: Array, *, in_gusts: bool) -> Array:
+    """The velocity of the air for each direction of flight, shape ``(n, 2)`` as ``towards``."""
+    if in_gusts and not wind.has_direction:
+        level = np.hypot(*towards.T)[:, None]
+        ahead = np.where(level > 0.0, -towards / np.maximum(level, 1e-12), np.array([1.0, 0.0]))
+        return ahead * wind.gust_mps
+    scale = wind.greatest_mps / wind.speed_mps if in_gusts else 1.0
+    return np.broadcast_to(np.array([wind.east_mps, wind.north_mps]) * scale, towards.shape)
+
+
+def _vtol_spells(
+    vehicle_type: VehicleType, phases: Array, climbs: Array, step_limits: Array, *, hops: bool
+) -> tuple[Spell, ...]:
+    """On the wing at cruise airspeed; while it is too slow for that, hovering. What speed it gains is reckoned as a
+    climb (of ``v^2 / 2 g`` metres). ``step_limits`` are the speeds over ground that it is held to, 0 for
+    ways straight up and down."""
+    seconds = np.diff(phases[:, 0])
+    begin, change = phases[:-1, 2], phases[:-1, 3]
+    end = begin + change * seconds
+    on_wing = (step_limits > 0.0) & (np.minimum(begin, end) >= STALL_SHARE * step_limits) & (not hops)
+    gains = np.maximum(end**2 - begin**2, 0.0) / (2.0 * GRAVITY_MPS2) / np.maximum(seconds, 1e-9)
+    climbs = np.where(step_limits == 0.0, climbs, np.maximum(climbs, 0.0) + gains)
+    airspeeds = np.where(on_wing, vehicle_type.cruise_speed_mps, 0.0)
+    return tuple(map(Spell, seconds.tolist(), airspeeds.tolist(), climbs.tolist(), on_wing.tolist()))

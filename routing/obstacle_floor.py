@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import shapely
 
 from routing.airspace import CEILING_AGL_M, OBSTACLE_OVER_M
-from routing.region.model import Obstacle, Region
+from routing.region.model import Region
 
 PIECE_M = 25.0
 """Longest piece of a line between pylons: over a slope the height of its top changes along it."""
@@ -25,54 +24,61 @@ Array = npt.NDArray[np.float64]
 
 
 class ObstacleFloor:
-    """The least altitude over and near obstacles, and the areas around those that cannot be overflown.
+    """Pieces of obstacles, each with the least altitude near it, and the areas around those too tall to fly over.
 
-    ``extra_m`` is added to every margin, horizontally and vertically.
+    ``pieces`` are rows of (x, y, x, y), each with a radius and a floor AMSL. ``extra_m`` is added to every margin,
+    horizontally and vertically.
     """
 
     def __init__(self, region: Region, *, extra_m: float) -> None:
-        pieces = [piece for obstacle in region.obstacles for piece in _pieces(region, obstacle)]
-        margins = np.array([(margin + extra_m) * _OUTSIDE for _, _, margin in pieces])
-        lines = np.array([line for line, _, _ in pieces], dtype=object)
-        self._areas: npt.NDArray[np.object_] = np.asarray(shapely.buffer(lines, margins, quad_segs=_QUARTER))
-        self._floors = np.array([top + OBSTACLE_OVER_M + extra_m for _, top, _ in pieces], dtype=np.float64)
-        self._tree = shapely.STRtree(self._areas)
-        tall = self._floors > self._ceilings(region, extra_m)
-        self.blocked: npt.NDArray[np.object_] = self._areas[tall]
+        rows = _pieces(region)
+        self.pieces: Array = np.ascontiguousarray(rows[:, :4])
+        self.radius_m: Array = rows[:, 5] + extra_m
+        self.floor_m: Array = rows[:, 4] + OBSTACLE_OVER_M + extra_m
+        lines = np.asarray(shapely.linestrings(self.pieces.reshape(-1, 2, 2)), dtype=object)
+        points = (self.pieces[:, :2] == self.pieces[:, 2:]).all(axis=1)
+        shapes = np.where(points, np.asarray(shapely.points(self.pieces[:, :2]), dtype=object), lines)
+        self.areas: npt.NDArray[np.object_] = np.asarray(
+            shapely.buffer(shapes, self.radius_m * _OUTSIDE, quad_segs=_QUARTER), dtype=object
+        )
+        self._tree = shapely.STRtree(self.areas)
+        tall = self.floor_m > self._ceilings(region, extra_m)
+        self.blocked: npt.NDArray[np.object_] = self.areas[tall]
 
     def _ceilings(self, region: Region, extra_m: float) -> Array:
         """Highest altitude allowed everywhere over each piece's area."""
-        if not len(self._areas):
+        if not len(self.areas):
             return np.empty(0)
-        west, south, east, north = shapely.bounds(self._areas).T
+        west, south, east, north = shapely.bounds(self.areas).T
         across = [(x, y) for x in (west, (west + east) / 2, east) for y in (south, (south + north) / 2, north)]
         ground = np.min([region.terrain.height_m(x, y) for x, y in across], axis=0)
         return np.asarray(ground + CEILING_AGL_M - extra_m)
 
-    def raised(self, low: Array, track: Array) -> Array:
-        """``low`` (altitudes along a track of points in the local frame), raised over the obstacles under it."""
-        if not len(self._areas) or not len(self._tree.query(shapely.LineString(track))):
-            return low
-        at, piece = self._tree.query(shapely.points(track), predicate="intersects")
-        raised = low.copy()
-        np.maximum.at(raised, at, self._floors[piece])
-        return raised
-
-    def standing_near(self, east_m: float, north_m: float) -> bool:
-        """Whether a place lies within the margin of any obstacle: no vehicle may come down there."""
-        return bool(len(self._areas) and len(self._tree.query(shapely.Point(east_m, north_m), predicate="intersects")))
+    def standing_near(self, places: Array) -> npt.NDArray[np.bool_]:
+        """Whether places, rows of (x, y), lie within the margin of any obstacle: no vehicle may come down there."""
+        near = np.zeros(len(places), dtype=bool)
+        near[self._tree.query(shapely.points(places), predicate="intersects")[0]] = True
+        return near
 
 
-def _pieces(region: Region, obstacle: Obstacle) -> list[tuple[shapely.Geometry, float, float]]:
-    """Parts of an obstacle, each with the height of its top and the margin."""
-    points = np.array([(*region.frame.to_local(top), top.alt_amsl_m) for top in obstacle.line])
-    if len(points) == 1:
-        return [(shapely.Point(points[0, :2]), float(points[0, 2]), obstacle.margin_m)]
-    found: list[tuple[shapely.Geometry, float, float]] = []
-    for a, b in itertools.pairwise(points):
-        count = max(1, math.ceil(math.hypot(*(b - a)[:2]) / PIECE_M))
-        cuts = a + (b - a) * np.linspace(0.0, 1.0, count + 1)[:, None]
-        lines = np.asarray(shapely.linestrings(np.stack((cuts[:-1, :2], cuts[1:, :2]), axis=1)), dtype=object)
-        tops = np.maximum(cuts[:-1, 2], cuts[1:, 2])
-        found += [(line, float(top), obstacle.margin_m) for line, top in zip(lines, tops, strict=True)]
-    return found
+def _pieces(region: Region) -> Array:
+    """Rows of (x, y, x, y, top AMSL, margin): parts of lines at most ``PIECE_M`` long, and masts."""
+    if not region.obstacles:
+        return np.empty((0, 6))
+    counts = np.array([len(obstacle.line) for obstacle in region.obstacles])
+    points = np.array(
+        [(*region.frame.to_local(top), top.alt_amsl_m) for obstacle in region.obstacles for top in obstacle.line]
+    )
+    owner = np.repeat(np.arange(len(counts)), counts)
+    last = np.append(owner[1:] != owner[:-1], True)
+    # A mast is a line from its point to itself.
+    begin = np.flatnonzero(~last | (counts[owner] == 1))
+    end = np.where(counts[owner[begin]] == 1, begin, begin + 1)
+    a, b = points[begin], points[end]
+    parts = np.maximum(1, np.ceil(np.hypot(*(b - a)[:, :2].T) / PIECE_M)).astype(int)
+    of = np.repeat(np.arange(len(parts)), parts)
+    nth = np.arange(len(of)) - np.repeat(np.cumsum(parts) - parts, parts)
+    step = (b - a)[of] / parts[of, None]
+    first, second = a[of] + step * nth[:, None], a[of] + step * (nth[:, None] + 1)
+    margins = np.array([obstacle.margin_m for obstacle in region.obstacles])[owner[begin][of]]
+    return np.column_stack((first[:, :2], second[:, :2], np.maximum(first[:, 2], second[:, 2]), margins))

@@ -1,19 +1,24 @@
-"""A map of a region as a PNG file, for people who want to see what they have made or imported."""
+"""A map of a region or of a plan as a PNG file, for people who want to see what they have made or imported."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routing.plan import Plan
+from routing.problem import Problem
 from routing.region.model import Region, Site, SiteKind, WayKind
 from routing.shade import hillshade
+from routing.vehicle_type import VehicleKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONG_SIDE_IN = 15.0
 DPI = 130
@@ -36,6 +41,9 @@ _SITES: dict[SiteKind, tuple[str, str, float, float]] = {
     SiteKind.CHARGING: ("P", "#2f855a", 50, 6.5),
     SiteKind.EMERGENCY: ("X", "#b7791f", 50, 6.5),
 }
+_ROUTES = ("#d7301f", "#2b6cb0", "#6b46c1", "#276749", "#b7791f", "#97266d", "#2c7a7b", "#c05621")
+_MOST_NAMED = 24
+"""Vehicles that have room in the legend."""
 _AREAS = {"water": "#90cdf4", "building": "#718096", "forest": "#9ae6b455"}
 _LINES = {"river": ("#3182ce", 1.6), "road": ("#a0aec0", 0.8), "power_line": ("#4a5568", 0.7)}
 
@@ -45,6 +53,33 @@ def draw_region(region: Region, file: Path) -> None:
 
     Names are the English ones: machines have no Japanese fonts. Raises ``OSError``.
     """
+    figure, axes = _map(region)
+    _population(axes, region)
+    _legend(figure, axes, region)
+    title = f"{region.name_en}  ({region.region_id})"
+    axes.set_title(title, loc="left", fontsize=14, fontweight="bold")
+    axes.set_title(_summary(region), loc="right", fontsize=9, color="#4a5568")
+    figure.savefig(file, format="png")
+
+
+def draw_plan(problem: Problem, plan: Plan, file: Path) -> None:
+    """Write a map of the plan: each vehicle's legs in its own colour on the map of the region, drones' whole, robots'
+    dashed, and a cross where an order is not served. Raises ``OSError``.
+    """
+    region = replace(problem.region, zones=(*problem.region.zones, *problem.zones))
+    figure, axes = _map(region)
+    entries = [*_routes(axes, problem, plan), *_unserved(axes, problem, plan)]
+    if entries:
+        figure.legend(handles=entries, loc="lower center", ncols=8, fontsize=7, frameon=False)
+    served = sum(len(trip.order_ids) for route in plan.routes for trip in route.trips)
+    axes.set_title(f"{region.name_en}: plan of {problem.start:%F %H:%M} UTC", loc="left", fontsize=14)
+    summary = f"{served} of {len(problem.orders)} orders, {len(plan.routes)} vehicles, cost {plan.cost:,.0f}"
+    axes.set_title(summary, loc="right", fontsize=9, color="#4a5568")
+    figure.savefig(file, format="png")
+
+
+def _map(region: Region) -> tuple[Figure, Axes]:
+    """The map that everything is drawn on."""
     # Loaded here: it takes a second, and nothing else of the service needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -58,18 +93,52 @@ def draw_region(region: Region, file: Path) -> None:
     axes.set(xlim=(terrain.west_m, terrain.east_m), ylim=(terrain.south_m, terrain.north_m), aspect="equal")
     axes.set(xticks=[], yticks=[])
     _terrain(axes, region)
-    _population(axes, region)
     _features(axes, region)
     _ways(axes, region)
     _zones(axes, region)
     _obstacles(axes, region)
     _sites(axes, region)
     _scale_bar(axes, region)
-    _legend(figure, axes, region)
-    title = f"{region.name_en}  ({region.region_id})"
-    axes.set_title(title, loc="left", fontsize=14, fontweight="bold")
-    axes.set_title(_summary(region), loc="right", fontsize=9, color="#4a5568")
-    figure.savefig(file, format="png")
+    return figure, axes
+
+
+def _routes(axes: Axes, problem: Problem, plan: Plan) -> list[Any]:
+    """Draw the legs; what the legend says of the first vehicles."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
+
+    kinds = {vehicle.vehicle_id: vehicle.type.kind for vehicle in problem.vehicles}
+    entries: list[Any] = []
+    for number, route in enumerate(plan.routes):
+        colour = _ROUTES[number % len(_ROUTES)]
+        style = "-" if kinds.get(route.vehicle_id) is VehicleKind.DRONE else "--"
+        lines = [
+            _local(problem.region, [(place.lat, place.lon) for place in leg.path])
+            for trip in route.trips
+            for leg in trip.legs
+            if len(leg.path) > 1
+        ]
+        axes.add_collection(LineCollection(lines, colors="#ffffff", linewidths=3.2, alpha=0.7, zorder=7))
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.8, linestyles=style, zorder=7.5))
+        if number < _MOST_NAMED:
+            entries.append(Line2D([], [], color=colour, linestyle=style, label=route.vehicle_id))
+    return entries
+
+
+def _unserved(axes: Axes, problem: Problem, plan: Plan) -> list[Any]:
+    missed = {order.order_id for order in plan.unserved}
+    sites = {site.site_id: site for site in problem.region.sites}
+    at = [
+        problem.region.frame.to_local(sites[order.dropoff_site].position)
+        for order in problem.orders
+        if order.order_id in missed and order.dropoff_site in sites
+    ]
+    if not at:
+        return []
+    east, north = np.array(at).T
+    crosses = axes.scatter(east, north, marker="x", s=120, c="#c53030", linewidths=2.5, zorder=11)
+    crosses.set_label("not served")
+    return [crosses]
 
 
 def _summary(region: Region) -> str:

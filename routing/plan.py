@@ -12,6 +12,7 @@ from routing.geo import Position
 class StopAction(StrEnum):
     """What happens where a leg ends."""
 
+    PICKUP = "pickup"
     DROP = "drop"
     HOME = "home"
 
@@ -39,15 +40,24 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """From the home site out and back on one battery. ``legs[-1]`` is the way home."""
+    """From the home site out and back on one battery. ``legs[-1]`` is the way home.
+
+    ``pad`` and ``landing_pad`` are where a drone leaves and lands, indices into its home's pads (``None``: its own).
+    ``pack_id``: the battery pack, where the home has a ``Station``. ``return_alt_amsl_m``: to which a drone climbs
+    for its own way home on lost link or low battery, where it flies straight (``routing.contingency``).
+    """
 
     trip_id: str
     legs: tuple[Leg, ...]
+    pad: int | None = None
+    landing_pad: int | None = None
+    pack_id: str | None = None
+    return_alt_amsl_m: float | None = None
 
     @property
     def order_ids(self) -> tuple[str, ...]:
         """Orders in the sequence in which they are dropped."""
-        return tuple(order for leg in self.legs for order in leg.order_ids)
+        return tuple(order for leg in self.legs if leg.action is StopAction.DROP for order in leg.order_ids)
 
     @property
     def depart(self) -> datetime:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
-from routing.errors import BadInput
 from routing.geo import Position
-from routing.region.model import Region
-from routing.vehicle_type import VehicleKind, VehicleType
+from routing.region.model import Region, Zone
+from routing.vehicle_type import AMBIENT, VehicleType
 from routing.wind import CALM, Wind
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """One customer's request as planning sees it. Times are timezone-aware."""
+    """One customer's request as planning sees it. Times are timezone-aware.
+
+    The drop happens from ``earliest`` to ``latest``; after ``due`` (``None``: ``latest``) each second costs
+    ``late_cost``, in seconds of travel. ``release``: the parcel is at the pickup site from then on. ``service_s`` is
+    the time at the drop-off (``None``: the vehicle type's), ``pickup_s`` that at a pickup away from the vehicle's
+    home, on whose trip home it is loaded in the turnaround. ``unserved_cost`` replaces the cost that ``priority`` gives
+    for not serving it, in seconds of travel. ``temperature`` is one of ``TEMPERATURE_CLASSES``.
+    """
 
     order_id: str
     pickup_site: str
@@ -27,20 +32,131 @@ class OrderRequest:
     earliest: datetime
     latest: datetime
     priority: int = 0
+    release: datetime | None = None
+    due: datetime | None = None
+    late_cost: float = 1.0
+    service_s: float | None = None
+    pickup_s: float = 60.0
+    temperature: str = AMBIENT
+    unserved_cost: float | None = None
+
+
+class Category(StrEnum):
+    """Category of operation, which decides how many aircraft one remote pilot may have in the air."""
+
+    LEVEL_3 = "level_3"
+    LEVEL_3_5 = "level_3_5"
+    LEVEL_4 = "level_4"
 
 
 @dataclass(frozen=True, slots=True)
 class FleetVehicle:
     """A vehicle at its home site, free from ``available_from`` on; each trip begins on a full battery.
 
-    ``pad`` is a drone's own pad there, an index into ``Site.pads``; it means nothing for a robot.
+    ``pad`` is a drone's own pad there, an index into ``Site.pads``; it means nothing for a robot. ``None``: it is
+    kept beside the pads, and each trip is given one to leave from and one to land on, which it holds meanwhile.
+    ``shift_end``: it is back by then. ``battery_health``: what is left of its packs' capacity, 0 to 1; packs of a
+    ``Station`` have their own.
     """
 
     vehicle_id: str
     type: VehicleType
     home_site: str
     available_from: datetime
-    pad: int = 0
+    pad: int | None = 0
+    shift_end: datetime | None = None
+    battery_health: float = 1.0
+    category: Category = Category.LEVEL_4
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A battery pack; ``health`` is the share of its capacity that is left, and it is full from ``full_from`` on."""
+
+    pack_id: str
+    health: float = 1.0
+    full_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """The battery packs and chargers for one type of vehicle at a site.
+
+    A trip takes a full pack and gives it back empty by what it used; each charger charges one pack at a time. A type
+    without a station at its home has as many full packs as it needs.
+    """
+
+    site_id: str
+    type_id: str
+    packs: tuple[Pack, ...]
+    chargers: int
+
+
+@dataclass(frozen=True, slots=True)
+class AirborneLimit:
+    """At most ``most`` drones of a category are in the air at once: pilots on duty, times what each may supervise
+    (Japan's guideline of 28 March 2025: 5 for Level 3 and 3.5; Level 4: 1 until a permit says another figure)."""
+
+    category: Category
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A permission to fly: where, how high, when, what, and by whom. Empty tuples and ``None`` do not limit.
+
+    ``ring`` holds ``(lat, lon)``. ``zones``: zones that need an authorisation and that this is one for.
+    ``from_minute`` and ``to_minute`` are minutes of the day in ``utc_offset_minutes``; ``daylight``: from sunrise to
+    sunset only.
+    """
+
+    permit_id: str
+    ring: tuple[tuple[float, float], ...]
+    ceiling_agl_m: float = 150.0
+    begins: datetime | None = None
+    ends: datetime | None = None
+    from_minute: int = 0
+    to_minute: int = 1_440
+    utc_offset_minutes: int = 540
+    daylight: bool = False
+    type_ids: tuple[str, ...] = ()
+    vehicle_ids: tuple[str, ...] = ()
+    pilots: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator demands beyond the rules.
+
+    ``reserve_fraction`` (``None``: the type's) of the usable energy is left at touchdown. ``permit_required``: every
+    flight lies in a permit. ``away_pickups``: vehicles may fetch parcels at sites that are not their home.
+    ``contingency``: from every point of a flight the vehicle's own way home on lost link or low battery is clear.
+    ``ground_risk``: the greatest intrinsic ground risk class (SORA 2.5, table 2) under a flight, ``None``: any.
+    ``radio``: gaps of radio coverage longer than the type's lost-link time are not flown.
+    """
+
+    reserve_fraction: float | None = None
+    permit_required: bool = False
+    away_pickups: bool = True
+    contingency: bool = False
+    ground_risk: int | None = None
+    radio: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A volume of airspace that another operator holds for a time (ASTM F3548 operational intent): immovable.
+
+    ``ring`` holds ``(lat, lon)``; altitudes are AMSL.
+    """
+
+    intent_id: str
+    ring: tuple[tuple[float, float], ...]
+    floor_amsl_m: float
+    ceiling_amsl_m: float
+    begins: datetime
+    ends: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +177,34 @@ class Separation:
     (0.02: the scatter between vehicles of one kind, whose common error does not bring them nearer to one
     another). A trip that leaves later than that needs a new plan, with the others as ``Problem.given``. Delivery
     windows are kept for departures on time.
+
+    ``containment_m`` and ``containment_vertical_m`` are the errors of one aircraft above: it is inside its operational
+    intent with 95 %. Other operators' intents (``Problem.intents``) stay free of that volume.
     """
 
     horizontal_m: float = 50.0
     vertical_m: float = 20.0
     late_s: float = 20.0
     drift: float = 0.02
+    containment_m: float = 11.9
+    containment_vertical_m: float = 4.4
 
     def slack_s(self, since_a_s: float, since_b_s: float) -> float:
         """How far two trips may be off against one another so long after their departures: drifts in quadrature."""
         return self.late_s + self.drift * math.hypot(since_a_s, since_b_s)
+
+
+@dataclass(frozen=True, slots=True)
+class PadTimes:
+    """For how long a drone that is kept beside the pads has one to itself, beyond its way up or down over it.
+
+    ``ready_s`` before departure: set down 10 s, GNSS fix and estimator of a warm autopilot 20 s, the person 10 m away
+    at 1 m/s 10 s, the clearance to launch 20 s. ``clear_s`` after touchdown: motors off (COM_DISARM_LAND) 2 s, the
+    person there 10 s, switched off 8 s, carried 10 m away 10 s.
+    """
+
+    ready_s: float = 60.0
+    clear_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +242,9 @@ class GivenTrip:
 class Problem:
     """Everything that a plan depends on. Equal problems have equal plans for one seed.
 
-    ``given`` are the trips that fly and drive already, or are approved: the plan is made around them.
+    ``given`` are the trips that fly and drive already, or are approved, ``intents`` the airspace that others hold:
+    the plan is made around them. ``zones`` are added to the region's (closed for the day, say). ``temperature_c`` is
+    that of the packs in use. Without ``airborne`` no number of drones in the air is too many.
     """
 
     region: Region
@@ -120,117 +256,11 @@ class Problem:
     wind: Wind = CALM
     separation: Separation = Separation()
     given: tuple[GivenTrip, ...] = ()
-
-
-def check_problem(problem: Problem) -> None:
-    """Raise ``BadInput`` naming the first order or vehicle that no plan could be made sense of.
-
-    What merely cannot be served is no error: ``solve`` returns it with its reason.
-    """
-    _distinct("order", (order.order_id for order in problem.orders))
-    _distinct("vehicle", (vehicle.vehicle_id for vehicle in problem.vehicles))
-    _aware("problem", "start", problem.start)
-    if not 1970 <= problem.start.year <= 9000:
-        raise BadInput(f"problem: start is in the year {problem.start.year}")
-    if problem.max_trips_per_vehicle < 1:
-        raise BadInput("problem: max_trips_per_vehicle must be at least 1")
-    for order in problem.orders:
-        where = f"order {order.order_id}"
-        _aware(where, "earliest", order.earliest)
-        _aware(where, "latest", order.latest)
-        if order.latest <= order.earliest:
-            raise BadInput(f"{where}: latest must be after earliest")
-        _positive(where, "mass_kg", order.mass_kg)
-        _positive(where, "volume_l", order.volume_l)
-    for vehicle in problem.vehicles:
-        where = f"vehicle {vehicle.vehicle_id}"
-        _aware(where, "available_from", vehicle.available_from)
-        problem.region.site(vehicle.home_site)
-        _check_type(f"{where}, type {vehicle.type.type_id}", vehicle.type)
-    _check_pads(problem)
-    _check_traffic(problem)
-
-
-def _check_pads(problem: Problem) -> None:
-    taken: dict[tuple[str, int], str] = {}
-    for vehicle in problem.vehicles:
-        if vehicle.type.kind is not VehicleKind.DRONE:
-            continue
-        pads = len(problem.region.site(vehicle.home_site).pads)
-        if not 0 <= vehicle.pad < pads:
-            raise BadInput(
-                f"vehicle {vehicle.vehicle_id}: pad {vehicle.pad} is not there; "
-                f"{vehicle.home_site} has {pads} pads, numbered from 0"
-            )
-        other = taken.setdefault((vehicle.home_site, vehicle.pad), vehicle.vehicle_id)
-        if other != vehicle.vehicle_id:
-            raise BadInput(
-                f"vehicle {vehicle.vehicle_id}: pad {vehicle.pad} of {vehicle.home_site} is {other}'s; "
-                "give each drone a pad of its own"
-            )
-
-
-def _check_traffic(problem: Problem) -> None:
-    wind, apart = problem.wind, problem.separation
-    if not all(abs(part) <= _MOST for part in (wind.east_mps, wind.north_mps, wind.gust_mps)) or wind.gust_mps < 0:
-        raise BadInput("problem: wind must be finite numbers, and gust_mps at least 0")
-    for name in ("horizontal_m", "vertical_m", "late_s", "drift"):
-        if not 0 <= getattr(apart, name) <= _MOST:
-            raise BadInput(f"problem: separation.{name} must be a number from 0 on, not {getattr(apart, name)}")
-    _distinct("given trip", (trip.trip_id for trip in problem.given))
-    for trip in problem.given:
-        where = f"given trip {trip.trip_id}"
-        for point in trip.track:
-            _aware(where, "a time of its track", point.at)
-            place = point.position
-            if not (abs(place.lat) < 90 and abs(place.lon) <= 180 and abs(place.alt_amsl_m) < _MOST):
-                raise BadInput(f"{where}: a position of its track is not on the earth")
-        if any(b.at < a.at for a, b in itertools.pairwise(trip.track)):
-            raise BadInput(f"{where}: the times of its track must not go back")
-        if trip.track and trip.track[-1].at - trip.track[0].at > _LONGEST_TRACK:
-            raise BadInput(f"{where}: its track is longer than a day")
-        for stay in trip.stays:
-            _aware(where, "a stay", stay.arrive)
-            _aware(where, "a stay", stay.leave)
-            if stay.leave < stay.arrive:
-                raise BadInput(f"{where}: it leaves {stay.site_id} before it arrives")
-
-
-_MOST = 1e9
-"""Larger figures are slips of units, and would not fit the solver's integers."""
-
-_LONGEST_TRACK = timedelta(days=1)
-"""No battery lasts so long; traffic is looked at second by second."""
-
-_MAY_BE_ZERO = {"idle_power_w", "lost_link_s", "turnaround_s", "service_s", "reserve_fraction"}
-
-
-def _check_type(where: str, vehicle_type: VehicleType) -> None:
-    drone = vehicle_type.kind is VehicleKind.DRONE
-    for name in (field.name for field in fields(vehicle_type)):
-        value = getattr(vehicle_type, name)
-        if not isinstance(value, float | int):
-            continue
-        may_be_zero = name in _MAY_BE_ZERO or (not drone and name in ("climb_speed_mps", "descent_speed_mps"))
-        if not 0 <= value <= _MOST or (value == 0 and not may_be_zero):
-            raise BadInput(f"{where}: {name} must be {'at least' if may_be_zero else 'more than'} 0, not {value}")
-    if vehicle_type.reserve_fraction >= 1:
-        raise BadInput(f"{where}: reserve_fraction must be less than 1, not {vehicle_type.reserve_fraction}")
-
-
-def _distinct(what: str, ids: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for one in ids:
-        if one in seen:
-            raise BadInput(f"problem: {what} id {one!r} is used twice")
-        seen.add(one)
-
-
-def _aware(where: str, name: str, moment: datetime) -> None:
-    if moment.utcoffset() is None:
-        raise BadInput(f"{where}: {name} needs a time zone")
-
-
-def _positive(where: str, name: str, value: float) -> None:
-    if not 0 < value <= _MOST:
-        raise BadInput(f"{where}: {name} must be a number above 0, not {value}")
+    intents: tuple[Intent, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    permits: tuple[Permit, ...] = ()
+    stations: tuple[Station, ...] = ()
+    airborne: tuple[AirborneLimit, ...] = ()
+    policy: Policy = Policy()
+    temperature_c: float = 20.0
+    pad_times: PadTimes = PadTimes()

@@ -1,137 +1,122 @@
-"""When each trip leaves, and in which layers it flies, so that all of them and the trips given stay apart."""
+"""When each trip leaves, on which pads and in which layers it flies, so that all of them and the trips given fit."""
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from routing.deconflict import STEP_S, Array, Occupancy, first_free, forbidden, given_occupancy, occupancy
-from routing.problem import FleetVehicle, GivenTrip
-from routing.trips import Slot, Tour, TripBook, TripShape
+from routing.board import Board
+from routing.delays import Delays
+from routing.problem import FleetVehicle
+from routing.trip_book import TripBook
+from routing.trips import Slot, Tour, Visits, order_ids
 from routing.vehicle_type import VehicleKind
+
+ROUNDS = 300
+"""Exchanges tried to shorten long delays: it bounds the work, so that equal problems have equal plans."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """Tours with a slot for each trip, in the order of ``Problem.vehicles``. ``crowded``: orders of trips for
-    which no slot was left in their time windows; they are on none of the tours."""
+    """Tours with a slot for each trip, in the order of ``Problem.vehicles``.
+
+    ``crowded``: orders of trips for which no slot was left in their time windows; they are on none of the tours.
+    ``blocked_by`` names for each of them, in the same sequence, what left it none.
+    """
 
     tours: tuple[Tour, ...]
     slots: tuple[tuple[Slot, ...], ...]
     crowded: tuple[str, ...]
+    blocked_by: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """Something that has its time: a trip of the plan, or a given one."""
+@dataclass(slots=True)
+class _Day:
+    """A vehicle's trips that have their times, when it is free again, and the wishes of those that do not."""
 
-    taken: Occupancy
-    departure_s: float
-    vehicle_id: str
+    vehicle: FleetVehicle
+    free_s: float
+    wishes: list[float]
+    trips: list[Visits]
+    slots: list[Slot]
 
 
 class Timetabler:
-    """Gives slots to trips, soonest first. Pairs of trips are compared once, whatever their times."""
+    """Gives slots to trips, soonest first. ``board`` has the trips of the last timetable."""
 
     def __init__(self, book: TripBook) -> None:
         self._book = book
-        self._apart = book.problem.separation
-        self._given = [placed for placed in map(self._of_given, book.problem.given) if placed is not None]
-        self._taken: dict[int, tuple[TripShape, Occupancy]] = {}
-        self._pairs: dict[tuple[int, int], Array] = {}
+        self.board = Board(book)
 
-    def place(self, tours: Sequence[Tour]) -> Timetable:
+    def place(self, tours: Sequence[Tour], *, swap: bool = True, deadline: float = math.inf) -> Timetable:
         """Return the tours with times: each trip leaves as soon as its vehicle, windows and the others allow.
 
-        The trip that could leave first is placed first; a trip that finds no slot is left out.
+        The trip that would leave first if each vehicle were alone is placed first; a trip that finds no slot is left
+        out. ``swap``: a trip whose vehicle is not back in time may go by another that is its like in all respects.
+        After ``deadline`` (of ``time.monotonic``) long delays are no longer shortened.
         """
-        vehicles = self._book.problem.vehicles
-        placed = list(self._given)
-        kept: list[list[tuple[str, ...]]] = [[] for _ in vehicles]
-        slots: list[list[Slot]] = [[] for _ in vehicles]
+        self.board.clear()
+        days = [_Day(v, self._book.ready_s(v), [], [], []) for v in self._book.problem.vehicles]
+        queue = self._wishes(days, tours)
+        alike = self._alike() if swap else {}
         crowded: list[str] = []
-        free = [self._book.ready_s(vehicle) for vehicle in vehicles]
-        left = [list(tour) for tour in tours]
-        while any(left):
-            i = min((i for i in range(len(vehicles)) if left[i]), key=lambda i: self._urgency(i, left[i][0], free[i]))
-            order_ids = left[i].pop(0)
-            found = self._slot(vehicles[i], order_ids, free[i], placed)
+        blocked: list[tuple[str, ...]] = []
+        while queue:
+            wish_s, _, i, number = heapq.heappop(queue)
+            visits = tours[i][number]
+            days[i].wishes.pop()
+            j = self._who(days, i, wish_s, alike.get(i, ()))
+            day = days[j]
+            found = self.board.offer(day.vehicle, visits, day.free_s)
             if found is None:
-                crowded += order_ids
+                ids = order_ids(visits)
+                crowded += ids
+                blocked += [self.board.blocked_by(day.vehicle, visits, day.free_s)] * len(ids)
                 continue
-            slot, shape = found
-            kept[i].append(order_ids)
-            slots[i].append(slot)
-            placed.append(_Placed(self._occupancy(vehicles[i], shape), slot.departure_s, vehicles[i].vehicle_id))
-            free[i] = slot.departure_s + shape.seconds + math.ceil(vehicles[i].type.turnaround_s)
-        return Timetable(tuple(map(tuple, kept)), tuple(map(tuple, slots)), tuple(crowded))
+            self.board.take((j, len(day.trips)), found)
+            day.trips.append(visits)
+            day.slots.append(found.slot)
+            day.free_s = found.over_s + math.ceil(day.vehicle.type.turnaround_s)
+        kept = tuple(tuple(day.trips) for day in days)
+        delays = Delays(self._book, self.board, kept, tuple(tuple(day.slots) for day in days))
+        delays.shorten(rounds=ROUNDS, deadline=deadline)
+        return Timetable(kept, delays.slots(), tuple(crowded), tuple(blocked))
 
-    def _urgency(self, vehicle: int, order_ids: tuple[str, ...], free_s: int) -> tuple[float, float, int]:
-        shape = self._book.shape(self._book.problem.vehicles[vehicle], order_ids)
-        if shape is None:
-            return (free_s, math.inf, vehicle)
-        return (max(free_s, shape.soonest_s), shape.latest_s, vehicle)
+    def _wishes(self, days: Sequence[_Day], tours: Sequence[Tour]) -> list[tuple[float, float, int, int]]:
+        """When each trip would leave if its vehicle were alone, as a queue of (wish, latest, vehicle, number)."""
+        queue: list[tuple[float, float, int, int]] = []
+        for i, (day, tour) in enumerate(zip(days, tours, strict=True)):
+            free_s = day.free_s
+            for number, visits in enumerate(tour):
+                shape = self._book.next_shape(day.vehicle, visits, free_s)
+                wish_s = free_s if shape is None else max(free_s, shape.soonest_s)
+                queue.append((wish_s, math.inf if shape is None else shape.latest_s, i, number))
+                day.wishes.insert(0, wish_s)
+                free_s = wish_s + (shape.seconds if shape else 0) + math.ceil(day.vehicle.type.turnaround_s)
+        heapq.heapify(queue)
+        return queue
 
-    def _slot(
-        self, vehicle: FleetVehicle, order_ids: tuple[str, ...], free_s: int, placed: list[_Placed]
-    ) -> tuple[Slot, TripShape] | None:
-        """The slot in which the trip is over first; among equals the one in the usual layers."""
-        best: tuple[Slot, TripShape] | None = None
-        for layers in self._book.layer_choices(vehicle.type):
-            shape = self._book.shape(vehicle, order_ids, layers)
-            if shape is None:
-                continue
-            soonest = max(free_s, shape.soonest_s)
-            departure = math.ceil(first_free(soonest, self._excluded(vehicle, shape, placed)))
-            over = departure + shape.seconds
-            if departure <= shape.latest_s and (best is None or over < best[0].departure_s + best[1].seconds):
-                best = (Slot(departure, layers), shape)
-            if departure == soonest:
-                break
-        return best
+    def _alike(self) -> dict[int, tuple[int, ...]]:
+        """For each vehicle those that may take its trips: of one kind and home, and with no pad of their own."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for i, vehicle in enumerate(self._book.problem.vehicles):
+            if vehicle.type.kind is VehicleKind.ROBOT or vehicle.pad is None:
+                key = (self._book.kind(vehicle), vehicle.home_site, vehicle.category)
+                groups.setdefault(key, []).append(i)
+        return {i: tuple(group) for group in groups.values() for i in group if len(group) > 1}
 
-    def _excluded(self, vehicle: FleetVehicle, shape: TripShape, placed: list[_Placed]) -> list[Array]:
-        taken = self._occupancy(vehicle, shape)
-        return [
-            one.departure_s + self._pair(one.taken, taken)
-            for one in placed
-            # Trips of one vehicle are apart by its turnaround.
-            if one.vehicle_id != vehicle.vehicle_id
-        ]
+    def _who(self, days: Sequence[_Day], own: int, wish_s: float, alike: Sequence[int]) -> int:
+        """The vehicle for a trip: its own if that is back, else one that is idle for longest, else the first back."""
+        most = self._book.problem.max_trips_per_vehicle
 
-    def _pair(self, a: Occupancy, b: Occupancy) -> Array:
-        key = (id(a), id(b))
-        if key not in self._pairs:
-            self._pairs[key] = forbidden(a, b, self._apart)
-        return self._pairs[key]
+        def idle() -> Iterator[int]:
+            yield from (j for j in alike if len(days[j].trips) < most)
 
-    def _occupancy(self, vehicle: FleetVehicle, shape: TripShape) -> Occupancy:
-        known = self._taken.get(id(shape))
-        if known is None:
-            # The shape is kept with it, so that its id stays its own.
-            known = self._taken[id(shape)] = (shape, _occupancy(vehicle, shape))
-        return known[1]
-
-    def _of_given(self, given: GivenTrip) -> _Placed | None:
-        start, taken = given_occupancy(given, self._book.problem.region.frame)
-        if start is None:
-            return None
-        return _Placed(taken, (start - self._book.problem.start).total_seconds(), given.vehicle_id)
-
-
-def _occupancy(vehicle: FleetVehicle, shape: TripShape) -> Occupancy:
-    service_s = math.ceil(vehicle.type.service_s)
-    stays = [(leg.to_site, leg.arrive_s, leg.arrive_s + service_s) for leg in shape.legs if leg.order_ids]
-    if vehicle.type.kind is VehicleKind.ROBOT:
-        return occupancy(np.empty(0), np.empty((0, 3)), stays)
-    seconds, places = [], []
-    for leg in shape.legs:
-        assert leg.way.flight is not None
-        until_s = leg.arrive_s + (service_s if leg.order_ids else 0)
-        times = np.append(np.arange(leg.depart_s, until_s, STEP_S), until_s)
-        seconds.append(times)
-        places.append(leg.way.flight.at(times - leg.depart_s))
-    return occupancy(np.concatenate(seconds), np.concatenate(places), stays)
+        if days[own].free_s <= wish_s and len(days[own].trips) < most:
+            return own
+        free = [j for j in idle() if days[j].free_s <= wish_s]
+        if free:
+            return max(free, key=lambda j: (days[j].wishes[-1] if days[j].wishes else math.inf, -j))
+        return min(idle(), key=lambda j: (days[j].free_s, j != own, j), default=own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from routing.geo import LocalFrame, Position
-from routing.motion import RELEASE_HEIGHT_M, Flight, fly
+from routing.motion import RELEASE_HEIGHT_M, fly
+from routing.movement import Flight
 from routing.plan import StopAction, Trip
 from routing.problem import FleetVehicle, TimedPosition
 from routing.region.model import Region
@@ -53,8 +54,13 @@ def trajectory(trip: Trip, vehicle: FleetVehicle, region: Region, *, wind: Wind 
     A leg is flown at its natural pace from ``Leg.depart`` on; what is left of the time until the next one departs
     is hovered. Raises ``TooWindy`` for a leg that cannot be flown in the wind.
     """
+    return along(trip, leg_flights(trip, vehicle, region, wind=wind))
+
+
+def along(trip: Trip, flights: Iterable[tuple[float, Flight]]) -> Trajectory:
+    """The trajectory that the flights of a trip's legs make, each with its beginning since the departure."""
     seconds, places = [], []
-    for begin_s, flight in leg_flights(trip, vehicle, region, wind=wind):
+    for begin_s, flight in flights:
         times = np.append(np.arange(0.0, flight.movement.duration_s, SAMPLE_S), flight.movement.duration_s)
         seconds.append(begin_s + times)
         places.append(flight.at(times))
@@ -65,11 +71,11 @@ def leg_flights(
     trip: Trip, vehicle: FleetVehicle, region: Region, *, wind: Wind = CALM
 ) -> Iterator[tuple[float, Flight]]:
     """Yield the flight of each leg, and when it begins in seconds from the trip's departure."""
-    ground = region.site(vehicle.home_site).pads[vehicle.pad].alt_amsl_m
-    from_m = ground
+    start, end = home_pads(trip, vehicle, region)
+    from_m = start.alt_amsl_m
     for number, leg in enumerate(trip.legs):
         lands = leg.action is StopAction.HOME
-        to_m = ground if lands else pad_amsl_m(region, leg.to_site, leg.path[-1]) + RELEASE_HEIGHT_M
+        to_m = end.alt_amsl_m if lands else pad_amsl_m(region, leg.to_site, leg.path[-1]) + RELEASE_HEIGHT_M
         flight = fly(
             vehicle.type,
             region.frame,
@@ -82,6 +88,14 @@ def leg_flights(
         )
         yield (leg.depart - trip.depart).total_seconds(), flight
         from_m = to_m
+
+
+def home_pads(trip: Trip, vehicle: FleetVehicle, region: Region) -> tuple[Position, Position]:
+    """The pads of its home that a drone leaves from and lands on: the trip's, else its own, else the first."""
+    pads = region.site(vehicle.home_site).pads
+    own = vehicle.pad or 0
+    start, end = (own if pad is None else pad for pad in (trip.pad, trip.landing_pad))
+    return pads[start], pads[end]
 
 
 def pad_amsl_m(region: Region, site_id: str, above: Position) -> float:

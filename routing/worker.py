@@ -64,7 +64,7 @@ def main() -> int:
         traceback.print_exc()
         reply, code = {"error": f"internal error: {type(error).__name__}: {error}"}, 1
     with out:
-        json.dump(reply, out, ensure_ascii=False, allow_nan=False)
+        json.dump(reply, out, ensure_ascii=False, allow_nan=False, default=str)
     return code
 
 

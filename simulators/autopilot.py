@@ -14,14 +14,15 @@ from simulators.gripper import Gripper
 from simulators.ground_crew import GroundCrew
 from simulators.missions import Item, MissionStore
 from simulators.modes import Mode
-from simulators.navigator import MissionFlight, ReturnFlight
+from simulators.navigator import MissionFlight
 from simulators.params import Parameters
+from simulators.returning import ReturnFlight
 from simulators.targets import Targets
 
 _PREVENTS_ARMING = (Mode.RTL, Mode.LAND)
 _HOME_AFTER_S = 2.6
 _READY_AFTER_S = 4.6
-_LANDED_AFTER_S = 3.0
+_LANDED_AFTER_S = 5.0
 _JUDGING_S = 0.3
 _CRITICAL, _INFO = 2, 6
 
@@ -160,7 +161,7 @@ class Autopilot:
         self.text(_INFO, "Armed by external command")
         if self.mode is Mode.MISSION:
             self._judge()
-        self._begin_mode()
+        self._begin_mode(self.mode)
         return True
 
     def disarm(self, *, force: bool = False, by: str = "external command") -> bool:
@@ -204,13 +205,13 @@ class Autopilot:
             return
         if self.mode is Mode.MISSION:
             self.mission.deactivate()
-        self.mode = mode
+        before, self.mode = self.mode, mode
         self.log("mode", mode=mode.label, cause=cause)
         if mode is Mode.MISSION:
             self._judge()
-        self._begin_mode()
+        self._begin_mode(before)
 
-    def _begin_mode(self) -> None:
+    def _begin_mode(self, before: Mode) -> None:
         self.targets.hold = None
         self.targets.hold_speed_mps = None
         self._takeoff_to_m = self._takeoff_to_m if self.mode is Mode.TAKEOFF else None
@@ -219,7 +220,7 @@ class Autopilot:
         if self.mode is Mode.MISSION and not self.mission.active:
             self.mission.activate()
         elif self.mode is Mode.RTL:
-            self.rtl.activate()
+            self.rtl.activate(before)
 
     def takeoff(self, alt_amsl_m: float | None) -> bool:
         """Choose the take-off mode, to an altitude or ``MIS_TAKEOFF_ALT`` above home."""

@@ -1,4 +1,4 @@
-"""How the simulated autopilot flies a mission item by item, and how it returns and lands."""
+"""How the simulated autopilot flies a mission item by item."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simulators import missions
 from simulators.flight import Target
-from simulators.missions import RALLY_FRAMES, Item
+from simulators.missions import Item
 from simulators.modes import Mode
 
 if TYPE_CHECKING:
@@ -202,19 +202,25 @@ class MissionFlight:
         if not self._over_landing and away > float(pilot.params["NAV_ACC_RAD"]):
             if self._level_m is None:
                 self._level_m = max(pilot.altitude(item), pilot.body.alt_m)
-            return False, self._target(east_m, north_m, self._level_m, 0.0)
+            return False, self._target(east_m, north_m, self._level_m, 0.0, self._from)
         self._over_landing = True
         return False, pilot.targets.land(east_m, north_m)
 
-    def _go(self, item: Item) -> tuple[bool, Target | None]:
+    def is_at(self, item: Item) -> bool:
+        """Whether the vehicle is within the acceptance radius and height of an item's place."""
         pilot, body = self._pilot, self._pilot.body
         east_m, north_m = pilot.local(item)
-        alt_m = pilot.altitude(item)
-        accept = item.params[1] if item.command == missions.WAYPOINT and item.params[1] > 0 else 0.0
-        accept = accept or float(pilot.params["NAV_ACC_RAD"])
         away = math.hypot(east_m - body.east_m, north_m - body.north_m)
-        level = abs(alt_m - body.alt_m) <= float(pilot.params["NAV_MC_ALT_RAD"])
-        if self._arrived_s is None and away <= accept and level:
+        level = abs(pilot.altitude(item) - body.alt_m) <= float(pilot.params["NAV_MC_ALT_RAD"])
+        return away <= self._accept_m(item) and level
+
+    def _accept_m(self, item: Item) -> float:
+        own = item.params[1] if item.command == missions.WAYPOINT and item.params[1] > 0 else 0.0
+        return own or float(self._pilot.params["NAV_ACC_RAD"])
+
+    def _go(self, item: Item) -> tuple[bool, Target | None]:
+        pilot = self._pilot
+        if self._arrived_s is None and self.is_at(item):
             self._arrived_s = pilot.now_s
         hold_s = item.params[0] if item.command in (missions.WAYPOINT, missions.LOITER_TIME) else 0.0
         hold_s = hold_s if math.isfinite(hold_s) else 0.0
@@ -222,96 +228,43 @@ class MissionFlight:
         stayed = self._arrived_s is not None and pilot.now_s - self._arrived_s >= hold_s
         if stayed and not forever and item.autocontinue:
             return True, None
-        through = 0.0 if hold_s > 0.0 or forever else self._through_mps(east_m, north_m, accept)
-        return False, self._target(east_m, north_m, alt_m, through)
+        through = 0.0 if hold_s > 0.0 or forever else self._through_mps(item)
+        return False, self.target(item, self._from, through)
 
-    def _target(self, east_m: float, north_m: float, alt_m: float, through_mps: float) -> Target:
-        pilot = self._pilot
-        target = pilot.targets.cruise(east_m, north_m, alt_m, self.cruise_mps)
+    def target(self, item: Item, start: tuple[float, float] | None, through_mps: float) -> Target:
+        """The place of an item to fly to at the mission's speed, on the line from ``start``."""
+        return self._target(*self._pilot.local(item), self._pilot.altitude(item), through_mps, start)
+
+    def _target(
+        self, east_m: float, north_m: float, alt_m: float, through_mps: float, start: tuple[float, float] | None
+    ) -> Target:
+        target = self._pilot.targets.cruise(east_m, north_m, alt_m, self.cruise_mps)
         target.through_mps = min(through_mps, target.speed_mps)
-        if self._from is not None:
-            target.from_east_m, target.from_north_m = self._from
+        if start is not None:
+            target.from_east_m, target.from_north_m = start
         return target
 
-    def _through_mps(self, east_m: float, north_m: float, accept_m: float) -> float:
-        """Speed at which the corner at this waypoint can be rounded inside its acceptance radius."""
-        following = self.items[self.current + 1] if self.current + 1 < len(self.items) else None
-        if following is not None and following.command == missions.CHANGE_SPEED:
-            following = self.items[self.current + 2] if self.current + 2 < len(self.items) else None
-        if following is None or not following.placed or self._from is None:
+    def _through_mps(self, item: Item) -> float:
+        following = self.current + 1
+        if following < len(self.items) and self.items[following].command == missions.CHANGE_SPEED:
+            following += 1
+        if following >= len(self.items) or not self.items[following].placed:
             return 0.0
-        next_e, next_n = self._pilot.local(following)
+        return self.corner_mps(item, following, self._from)
+
+    def corner_mps(self, item: Item, following: int, start: tuple[float, float] | None) -> float:
+        """Speed at which the corner at an item can be rounded inside its acceptance radius, coming from ``start``."""
+        if start is None:
+            return 0.0
+        east_m, north_m = self._pilot.local(item)
+        next_e, next_n = self._pilot.local(self.items[following])
         out_e, out_n = next_e - east_m, next_n - north_m
-        in_e, in_n = east_m - self._from[0], north_m - self._from[1]
+        in_e, in_n = east_m - start[0], north_m - start[1]
         lengths = math.hypot(out_e, out_n) * math.hypot(in_e, in_n)
         if lengths < _CORNER_MIN_M**2:
             return 0.0
         turn = math.acos(min(1.0, max(-1.0, (in_e * out_e + in_n * out_n) / lengths)))
         if turn > math.radians(120.0):
             return 0.0
-        radius_m = accept_m / max(math.tan(turn / 2.0), 1e-3)
+        radius_m = self._accept_m(item) / max(math.tan(turn / 2.0), 1e-3)
         return math.sqrt(0.5 * self._pilot.body.kind.acceleration_mps2 * radius_m)
-
-
-class ReturnFlight:
-    """RTL: climb, fly straight to home or the nearest rally point, descend, land (RTL_TYPE 0, 1 and 3)."""
-
-    def __init__(self, pilot: Autopilot) -> None:
-        self._pilot = pilot
-        self.phase = "climb"
-        self._place = (0.0, 0.0)
-        self._level_m = 0.0
-
-    def activate(self) -> None:
-        """Choose the destination and the altitude of the return."""
-        pilot, params = self._pilot, self._pilot.params
-        self._place, base_m = self._destination()
-        away = math.hypot(self._place[0] - pilot.body.east_m, self._place[1] - pilot.body.north_m)
-        level_m = base_m + float(params["RTL_RETURN_ALT"])
-        cone = float(params["RTL_CONE_ANG"])
-        if 0.0 < cone < 90.0 and away < level_m - base_m:
-            # Near home PX4 climbs no higher than a cone over it (half angle from the vertical).
-            inside = max(away / math.tan(math.radians(cone)), float(params["RTL_DESCEND_ALT"]))
-            level_m = min(level_m, base_m + inside)
-        if away < float(params["RTL_MIN_DIST"]):
-            level_m = pilot.body.alt_m
-        self._level_m = max(level_m, pilot.body.alt_m)
-        self.phase = "climb"
-        if not pilot.landed:
-            above_m = self._level_m - base_m
-            pilot.text(_INFO, f"RTL: start return at {self._level_m:.0f} m ({above_m:.0f} m above destination)")
-
-    def _destination(self) -> tuple[tuple[float, float], float]:
-        pilot = self._pilot
-        home = (pilot.home_local, pilot.home_alt_m)
-        points = [item for item in pilot.store.items[missions.RALLY] if item.frame in RALLY_FRAMES]
-        rally = [(pilot.local(item), pilot.altitude(item)) for item in points]
-        kind = int(pilot.params["RTL_TYPE"])
-        if kind in (2, 4) or not rally:
-            return home
-        choices = rally if kind == 1 else [home, *rally]
-        body = pilot.body
-        return min(choices, key=lambda c: math.hypot(c[0][0] - body.east_m, c[0][1] - body.north_m))
-
-    @property
-    def landing(self) -> bool:
-        """Whether it is on its way down to the ground."""
-        return self.phase == "land"
-
-    def update(self) -> Target | None:
-        """Carry the return on; returns where to fly."""
-        pilot, body = self._pilot, self._pilot.body
-        if pilot.landed:
-            return None
-        east_m, north_m = self._place
-        if self.phase == "climb":
-            if body.alt_m >= self._level_m - 1.0:
-                self.phase = "cruise"
-            return pilot.targets.climb(self._level_m, takeoff=False)
-        away = math.hypot(east_m - body.east_m, north_m - body.north_m)
-        if self.phase == "cruise":
-            if away <= 1.0:
-                self.phase = "land"
-                pilot.text(_INFO, "RTL: land at destination")
-            return pilot.targets.cruise(east_m, north_m, self._level_m, None)
-        return pilot.targets.land(east_m, north_m)

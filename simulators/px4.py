@@ -27,7 +27,6 @@ _PR_SET_PDEATHSIG = 1
 _SETTINGS: dict[str, float] = {
     "NAV_DLL_ACT": 2,
     "COM_DL_LOSS_T": 10,
-    "RTL_TYPE": 0,
     "SDLOG_MODE": -1,
     "MIS_TKO_LAND_REQ": 0,
     "PD_GRIPPER_TYPE": 0,

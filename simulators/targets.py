@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _SPOOL_UP_S, _TAKEOFF_MPS2 = 1.5, 0.5
 _CRAWL_BELOW_M, _CRAWL_MPS = 1.0, 0.3
+_LANDING_HELD = 0.8
+"""Share of MPC_LAND_SPEED at which PX4 really comes down."""
 _STILL_MPS = 0.6
 
 
@@ -59,7 +61,7 @@ class Targets:
         """Down to the ground, slower near it (MPC_LAND_ALT1, MPC_LAND_ALT2, MPC_LAND_SPEED)."""
         params, body = self._pilot.params, self._pilot.body
         up_mps, fast = self._limits()
-        slow = min(fast, float(params["MPC_LAND_SPEED"]))
+        slow = min(fast, _LANDING_HELD * float(params["MPC_LAND_SPEED"]))
         high_m, low_m = float(params["MPC_LAND_ALT1"]), float(params["MPC_LAND_ALT2"])
         height_m = body.alt_m - body.ground_m
         share = min(1.0, max(0.0, (height_m - low_m) / max(high_m - low_m, 0.1)))

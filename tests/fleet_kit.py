@@ -16,7 +16,7 @@ from fleet.db.database import Connection, Database
 from fleet.orders import NewOrder
 from fleet.users import User
 from fleet.vehicles import NewVehicle
-from routing.formats.json import plan_to_json, problem_hash, problem_to_json
+from routing.formats.json import plan_to_json
 from routing.region.model import Region
 from routing.solve import solve
 from routing.validate import validate
@@ -138,8 +138,8 @@ class World:
         async with self.database.transaction() as conn:
             run = await planning.claim(conn, holder="planner/1")
             assert run is not None
-            problem = await planning.build_problem(conn, run, at=self.at)
-            await planning.record_problem(conn, run_id, problem_to_json(problem), problem_hash(problem))
+            problem, _ = await planning.build_problem(conn, run, at=self.at)
+            await planning.record_problem(conn, run_id, problem)
             plan = solve(problem, seconds=0.0, seed=1)
             violations = [asdict(violation) for violation in validate(problem, plan)]
             await planning.finish(

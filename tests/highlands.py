@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from routing.geo import LocalFrame, Position
-from routing.problem import FleetVehicle, OrderRequest, Problem
+from routing.problem import FleetVehicle, OrderRequest, Policy, Problem
 from routing.region.model import GroundEdge, GroundNode, Obstacle, Region, Site, SiteKind, Terrain, WayKind, Zone
 from tests.problems import DRONE, ROBOT, START
 
@@ -126,4 +126,5 @@ def morning(orders: int = 24, *, drones: int = 4, robots: int = 4, seed: int = 1
         )
     fleet = [FleetVehicle(f"drone-{i + 1}", DRONE, HUBS[i % 2][0], START, i // 2) for i in range(drones)]
     fleet += [FleetVehicle(f"robot-{i + 1}", ROBOT, HUBS[i % 2][0], START) for i in range(robots)]
-    return Problem(highlands(), tuple(made), tuple(fleet), START, seed)
+    # Vehicles stay with the orders of their hubs.
+    return Problem(highlands(), tuple(made), tuple(fleet), START, seed, policy=Policy(away_pickups=False))

@@ -16,6 +16,8 @@ from routing.vehicle_type import VehicleType
 START = datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
 DRONE = load_profile("multirotor_1kg")
 ROBOT = load_profile("sidewalk_robot")
+VTOL = load_profile("vtol_5kg")
+ROAD_ROBOT = load_profile("road_robot")
 
 village = cache(village_region)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,14 @@ def px4_folder() -> Path:
 
 
 @asynccontextmanager
-async def px4(work: Path, *, speed: float, home: Position, port: int | None = None) -> AsyncIterator[Px4]:
+async def px4(
+    work: Path,
+    *,
+    speed: float,
+    home: Position,
+    port: int | None = None,
+    parameters: Mapping[str, float] | None = None,
+) -> AsyncIterator[Px4]:
     """Run one PX4 from scratch in ``work``, as the instance that sends to ``port`` or as the first free one."""
     folder = px4_folder()
     instance = _free_instance() if port is None else port - FIRST_API_PORT
@@ -54,6 +61,7 @@ async def px4(work: Path, *, speed: float, home: Position, port: int | None = No
         "PX4_PARAM_SDLOG_MODE": "-1",
         "PX4_PARAM_SIM_BAT_DRAIN": "1500",
         "PX4_PARAM_SIM_BAT_MIN_PCT": "0",
+        **{f"PX4_PARAM_{name}": f"{value:g}" for name, value in (parameters or {}).items()},
     }
     arguments = ["-d", "-i", str(instance), "-w", str(work), str(folder / "etc")]
     with (work / "px4.log").open("wb") as log:

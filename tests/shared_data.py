@@ -11,6 +11,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ANDORRA_OSM = SHARED / "osm" / "andorra.osm.pbf"
 ANDORRA_DEM = SHARED / "dem" / "N42E001.hgt.zip"
 JAPAN_DEM = SHARED / "dem" / "srtm3_n035e138.tif"
+CENSUS_MESH = SHARED / "population" / "pop_2020_5338.zip"
+CENSUS_PREFECTURE = SHARED / "population" / "yamanashi_pref19_2020.zip"
 JAPAN_GML = SHARED / "dem" / "FG-GML-5238-74-00-DEM5A-20161001.xml"
 
 

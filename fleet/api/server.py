@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fleet import live
-from fleet.api import audit, commands, missions, orders, plans, problems, region, report, sessions, vehicles
+from fleet.api import audit, commands, missions, orders, plans, problems, region, report, sessions, vehicles, weather
 from fleet.api import live as live_routes
 from fleet.api.context import Context
 from fleet.api.guard import Guard
@@ -70,7 +70,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.hub = Hub(context)
     problems.install(app)
-    for routes in (sessions, region, orders, plans, missions, vehicles, commands, report, audit, live_routes):
+    for routes in (sessions, region, orders, plans, missions, vehicles, commands, report, weather, audit, live_routes):
         app.include_router(routes.router)
     app.add_middleware(Guard, headers=_HEADERS)
     app.add_api_route("/api/health", _health, methods=["GET"])

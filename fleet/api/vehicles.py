@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleet import commands, vehicles
+from fleet import commands, missions, regions, vehicles, way_home
 from fleet.api.context import Ctx, Signed
 from fleet.api.fields import Moment
 from fleet.errors import BadRequest, NotFound
@@ -94,6 +94,26 @@ async def track(
 def _point(sample: Sample) -> list[Any]:
     scaled = ((sample.lat_e7, 1e7), (sample.lon_e7, 1e7), (sample.alt_amsl_cm, 100), (sample.battery_pct_x10, 10))
     return [sample.t, *(None if value is None else value / scale for value, scale in scaled)]
+
+
+@router.get("/{vehicle_id}/way-home")
+async def own_way_home(vehicle_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Return where a drone on a mission will fly by itself from where it was last heard, and when it lands."""
+    user.require("viewer")
+    async with ctx.database.transaction() as conn:
+        row = await vehicles.get(conn, vehicle_id)
+        mission = await missions.active(conn, vehicle_id)
+        region = await regions.load(conn, row["region_id"])
+        way = None if mission is None else await way_home.of_mission(conn, mission["mission_id"], region)
+    if way is None:
+        raise NotFound(f"{vehicle_id} is on no mission from which it would come home by itself")
+    return {
+        "mission_id": way.mission_id,
+        "seen_at": way.seen_at,
+        "lands_at": way.lands_at,
+        "lands_on": asdict(way.lands_on),
+        "path": [[p.at, p.position.lat, p.position.lon, p.position.alt_amsl_m] for p in way.track],
+    }
 
 
 @router.post("/{vehicle_id}/commands", status_code=202)

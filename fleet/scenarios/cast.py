@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ import structlog
 
 from fleet.ids import new_id
 from fleet.missions import ENDED
+from fleet.weather import Report
 from hardware.profiles import load_profile
 from telemetry.clock import Clock
 
@@ -27,6 +29,8 @@ REPLAN_S = 60.0
 RESUME_S = 20.0
 """Domain seconds after which the pilot resumes a mission that the vehicle itself has put on hold."""
 PLAN_SECONDS = 3.0
+WEATHER_S = 1_200.0
+"""Domain seconds between two weather reports."""
 
 
 class Worker(ABC):
@@ -69,13 +73,19 @@ class Worker(ABC):
 
 
 class Dispatcher(Worker):
-    """Has plans made for what waits, and approves those that are proposed."""
+    """Has plans made for what waits, approves those that are proposed, and tells the weather now and then."""
 
     _asked_for: frozenset[str] = frozenset()
     _asked_at = float("-inf")
+    _told_at = float("-inf")
+
+    def __init__(self, api_url: str, token: str, clock: Clock, weather: Report) -> None:
+        super().__init__(api_url, token, clock)
+        self._weather = weather
 
     async def round(self) -> None:
         """Ask for a plan, or approve one."""
+        await self._tell_the_weather()
         plans = (await self.get("/api/plans"))["plans"]
         proposed = [plan for plan in plans if plan["state"] == "proposed"]
         for plan in proposed:
@@ -88,6 +98,13 @@ class Dispatcher(Worker):
         if ids and (not ids <= self._asked_for or now - self._asked_at > REPLAN_S):
             self._asked_for, self._asked_at = ids, now
             await self.post("/api/plans", {"seconds": PLAN_SECONDS})
+
+    async def _tell_the_weather(self) -> None:
+        now = self.clock.now().timestamp()
+        if now - self._told_at > WEATHER_S:
+            told = {name: value for name, value in asdict(self._weather).items() if value is not None}
+            if (await self.post("/api/weather", told)).is_success:
+                self._told_at = now
 
 
 class GroundCrew(Worker):

@@ -21,10 +21,12 @@ from fleet.runtime import Runtime
 from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot
 from fleet.scenarios.orders import morning_csv
 from fleet.simulation import SimulatedBroker, Simulation, describe_drones, describe_robots
+from fleet.weather import Report
 from routing.region.model import Region, Site, SiteKind
 from telemetry.clock import Clock
 
 OPEN_FOR = timedelta(hours=2)
+CALM_DAY = Report(wind_from_deg=270.0, wind_mps=0.0, gust_mps=0.0)
 DRONE_TYPE, ROBOT_TYPE = "multirotor_1kg", "sidewalk_robot"
 STAFF = {
     "dispatcher": ("配車係 / Dispatcher", "dispatcher"),
@@ -45,6 +47,7 @@ class DayPlan:
     orders: int = 2
     seed: int = 1
     px4_dir: Path | None = None
+    weather: Report = CALM_DAY
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Day:
         """Have the scripted staff at work inside."""
         url = self.runtime.api_url
         staff = (
-            Dispatcher(url, self.tokens["dispatcher"], self.clock),
+            Dispatcher(url, self.tokens["dispatcher"], self.clock, self.plan.weather),
             GroundCrew(url, self.tokens["crew"], self.clock),
             Pilot(url, self.tokens["pilot"], self.clock),
         )
@@ -122,6 +125,7 @@ async def begin(
         robots=robots,
         broker=SimulatedBroker(runtime.broker_host, runtime.broker_port, passwords),
         px4_dir=plan.px4_dir,
+        weather=None if plan.px4_dir else plan.weather,
     )
     async with simulation:
         day = Day(plan, region, runtime, clock, simulation)

@@ -96,9 +96,18 @@ class Commander:
         """Hover here."""
         await self._override(modes.HOLD)
 
-    async def return_home(self) -> None:
-        """Fly home."""
+    async def return_home(self, *, along_mission: bool = False) -> None:
+        """Fly home.
+
+        ``along_mission``: its return follows the mission that it carries. From a hold PX4 would first go back to the
+        mission item nearest in space, whichever way that leads, so that it takes the mission up for a moment.
+        """
         self._in_flight("return")
+        if along_mission and self._observer.mode == modes.HOLD:
+            try:
+                await self._override(modes.MISSION)
+            except (Refused, NoAnswer) as error:
+                log.warning("mavlink_return_from_hold", vehicle=self._observer.vehicle_id, error=str(error))
         await self._override(modes.RETURN)
 
     async def land(self) -> None:

@@ -20,6 +20,7 @@ from hardware.mavlink.events import REJECTION
 from hardware.mavlink.frames import Frame
 from hardware.mavlink.messages import AutopilotVersion, decode
 from hardware.mavlink.observer import Observer
+from hardware.mavlink.progress import ProgressTracker
 from hardware.mavlink.streams import SET_MESSAGE_INTERVAL, Streams
 from hardware.mavlink.translate import ItemPlan, difference, translate
 from hardware.mavlink.transport import MavlinkPort, MavlinkRegistration
@@ -77,7 +78,8 @@ class MavlinkLink(VehicleLink):
         self._home = home
         self._simulated = simulated
         self._allow_real = allow_real
-        self._observer = Observer(vehicle_id)
+        along = self._parameters.get("RTL_TYPE") in preflight.ALONG_MISSION
+        self._observer = Observer(vehicle_id, ProgressTracker(returns_along_mission=along))
         self._streams = Streams(clock.speed)
         self._changes = Changes()
         self._expected: ItemPlan | None = None
@@ -187,7 +189,7 @@ class MavlinkLink(VehicleLink):
             # What the vehicle says of its last mission must not be taken for progress in this one.
             self._observer.tracker.drop()
             said = self._observer.texts
-            await self._speak(preflight.check_parameters(autopilot, self._parameters, may_set=self._simulated))
+            await self._speak(self._check_parameters(autopilot, mission))
             await self._speak(autopilot.upload(plan.items))
             where = difference(plan.items, await self._speak(autopilot.download()))
             if where is not None:
@@ -213,7 +215,7 @@ class MavlinkLink(VehicleLink):
                 raise Refused(f"{self.vehicle_id}: it is armed already")
             if self._observer.tracker.flown:
                 raise Refused(f"{self.vehicle_id}: its mission has been flown; upload it again")
-            await self._speak(preflight.check_parameters(autopilot, self._parameters, may_set=self._simulated))
+            await self._speak(self._check_parameters(autopilot, plan.mission))
             await commander.start(lambda: preflight.problems(self._observer, plan, self._vehicle_type, self._home))
 
     async def hold(self) -> None:
@@ -228,7 +230,8 @@ class MavlinkLink(VehicleLink):
 
     async def return_home(self) -> None:
         """See ``VehicleLink``. Raises ``Refused`` on the ground."""
-        await self._open_parts()[2].return_home()
+        along = self._parameters.get("RTL_TYPE") in preflight.ALONG_MISSION
+        await self._open_parts()[2].return_home(along_mission=along and self._observer.tracker.plan is not None)
 
     async def land(self) -> None:
         """See ``VehicleLink``. Raises ``Refused`` on the ground."""
@@ -324,6 +327,10 @@ class MavlinkLink(VehicleLink):
             self._observer.connected = False
             self._observer.add_fault("the link to this vehicle is broken; the gateway must be restarted")
             self._changes.tell()
+
+    async def _check_parameters(self, autopilot: Autopilot, mission: Mission) -> None:
+        wanted = self._parameters | preflight.return_parameters(mission, self._home)
+        await preflight.check_parameters(autopilot, wanted, may_set=self._simulated)
 
     async def _speak(self, work: Coroutine[None, None, _T]) -> _T:
         """Await an exchange with the vehicle; a lease or a contact lost meanwhile is the error to tell."""

@@ -110,6 +110,8 @@ class Observer:
         match message:
             case Heartbeat():
                 self.heartbeat = message
+                self._tell_tracker()
+                self.tracker.on_heartbeat()
             case GlobalPosition():
                 return self._take_position(message, now)
             case ExtendedSysState():

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from hardware.errors import Refused
 from hardware.mavlink.autopilot import Autopilot
 from hardware.mavlink.observer import Observer
 from hardware.mavlink.translate import ItemPlan
+from hardware.mission import Mission
 from routing.geo import Position, distance_m
 from routing.vehicle_type import VehicleType
 
 HOME_DISTANCE_M = 5.0
 HOME_HEIGHT_M = 3.0
 """How far the autopilot's home may lie from where the mission starts; GPS and barometer differ by 1 m."""
+
+ALONG_MISSION = (2, 4)
+"""Values of RTL_TYPE with which a vehicle returns along the mission that it carries."""
+
+MIN_RETURN_M = 10
 
 
 def problems(observer: Observer, plan: ItemPlan, vehicle_type: VehicleType, home: Position | None) -> tuple[str, ...]:
@@ -37,6 +44,22 @@ def problems(observer: Observer, plan: ItemPlan, vehicle_type: VehicleType, home
     elif observer.battery_pct <= reserve_pct:
         found.append(f"its battery has {observer.battery_pct} %, the reserve is {reserve_pct:.0f} %")
     return tuple(found)
+
+
+def return_parameters(mission: Mission, home: Position | None) -> dict[str, int | float]:
+    """Return the parameters that a mission's straight way home needs beside the profile's; none without one.
+
+    PX4 counts the altitude from its home, in whole metres here, so that a crew can set it. It climbs to it wherever
+    it is (``RTL_CONE_ANG`` 0). Raises ``Refused`` when nobody knows how high home is.
+    """
+    if mission.return_alt_amsl_m is None:
+        return {}
+    if home is None:
+        raise Refused("its mission has a return altitude, and the altitude of its home is not known")
+    return {
+        "RTL_RETURN_ALT": float(max(MIN_RETURN_M, math.ceil(mission.return_alt_amsl_m - home.alt_amsl_m))),
+        "RTL_CONE_ANG": 0,
+    }
 
 
 async def check_parameters(autopilot: Autopilot, parameters: Mapping[str, int | float], *, may_set: bool) -> None:

@@ -1,7 +1,8 @@
 """How far a vehicle is in its mission, from several signs, none of which says enough alone.
 
 PX4's MISSION_ITEM_REACHED repeats and skips items, MISSION_CURRENT says where the vehicle is going, not
-what it has done, and both may be left over from another mission.
+what it has done, and both may be left over from another mission. A return along the mission (RTL_TYPE 2 and 4)
+moves both past releases that it leaves out, some tenths of a second before the heartbeat tells of the return.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ _ON_MISSION = (Activity.MISSION, Activity.TAKEOFF)
 
 @dataclass(slots=True)
 class _Drop:
-    """What was seen of one release: the vehicle near the place, or a time in which it was not seen."""
+    """What was seen of one release: the vehicle near the place, or a time in which it was not seen.
+
+    ``sign`` is what says that it was passed, until a heartbeat tells in which mode; ``left_out``: on a return.
+    """
 
     step: int
     item: int
     place: Position
     near: bool = False
     blind: bool = True
+    sign: str = ""
+    left_out: bool = False
     release: Release | None = None
 
 
@@ -39,10 +45,13 @@ class ProgressTracker:
     A release counts as inferred when the vehicle's current item has gone past it on the mission and
     it was seen at the place, or was not seen for a while. An item that was passed by a vehicle seen
     all the while elsewhere was skipped, not executed. Nothing counts from a return or a landing that
-    leaves the mission, since these may move the current item.
+    leaves the mission, since these may move the current item. Where the vehicle ``returns_along_mission``, what
+    it passed out of sight counts only if it is found on its mission: on a return or after a landing nobody knows
+    whether the release was before the return, and the ground crew looks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, returns_along_mission: bool = False) -> None:
+        self._returns_along_mission = returns_along_mission
         self._plan: ItemPlan | None = None
         self._drops: list[_Drop] = []
         self._current: int | None = None
@@ -103,7 +112,8 @@ class ProgressTracker:
         self._flown = self._flown or message.seq > 0
         for drop in self._drops:
             if message.seq < drop.item - 1:
-                drop.blind = False
+                drop.blind = drop.left_out = False
+                drop.sign = ""
             elif message.seq > drop.item:
                 self._passed(drop, f"MISSION_CURRENT {message.seq}")
         return True
@@ -136,6 +146,15 @@ class ProgressTracker:
             if not drop.near and distance_m(at, drop.place) <= NEAR_RELEASE_M:
                 drop.near = True
 
+    def on_heartbeat(self) -> None:
+        """Take it that the activity last told is that of now: it decides on what was passed since the last one."""
+        for drop in self._drops:
+            sign, drop.sign = drop.sign, ""
+            if sign and self._activity in _ON_MISSION:
+                self._release(drop, sign)
+            elif sign:
+                drop.left_out = True
+
     def on_state(self, *, activity: Activity, armed: bool, on_ground: bool) -> None:
         """Take what the vehicle is doing; ``on_ground`` only as the vehicle said it."""
         self._activity = activity
@@ -161,11 +180,19 @@ class ProgressTracker:
         return vehicle_mission_id != self._vehicle_mission_id
 
     def _passed(self, drop: _Drop, sign: str) -> None:
-        if drop.release is not None:
+        if drop.release is not None or drop.left_out:
             return
-        if drop.blind or (drop.near and self._activity in _ON_MISSION):
-            seen = "seen at the place" if drop.near else "out of sight meanwhile"
-            drop.release = Release(drop.step, "inferred", f"{sign} is past the release, {seen}")
+        if not self._returns_along_mission:
+            if drop.blind or (drop.near and self._activity in _ON_MISSION):
+                self._release(drop, sign)
+        elif self._activity is Activity.RETURN:
+            drop.left_out = True
+        elif self._activity in _ON_MISSION and (drop.blind or drop.near):
+            drop.sign = drop.sign or sign
+
+    def _release(self, drop: _Drop, sign: str) -> None:
+        seen = "seen at the place" if drop.near else "out of sight meanwhile"
+        drop.release = Release(drop.step, "inferred", f"{sign} is past the release, {seen}")
 
     def _at_end(self) -> bool:
         assert self._plan is not None

@@ -1,9 +1,9 @@
 """Regions on disk and on the wire: a folder of two files, or one packed blob.
 
 A folder holds ``region.json`` (everything that people may want to read, and the content hash) and ``rasters.npz``
-(terrain and population). A packed region is the same in one piece: ``MAGIC``, five lengths, and a zlib stream of
-the JSON and the rasters. Equal regions have equal bytes. Reading never runs what it reads, and sizes are checked
-before memory is taken.
+(terrain, population and layers). A packed region is the same in one piece: ``MAGIC``, the lengths of the JSON and of
+the rasters, and a zlib stream of both; its JSON has the rasters' shapes. Equal regions have equal bytes. Reading never
+runs what it reads, and sizes are checked before memory is taken.
 """
 
 from __future__ import annotations
@@ -25,22 +25,20 @@ from routing.region.model import Raster, Region
 from routing.region.reading import region_from_json
 
 JSON_NAME, RASTERS_NAME = "region.json", "rasters.npz"
-MAGIC = b"TODOKER2"
+MAGIC = b"TODOKER3"
 MAX_PACKED_BYTES = 64 * 1024 * 1024
 """Longer packed regions are refused unread."""
 MAX_BYTES = 512 * 1024 * 1024
 """Regions that would be longer than this when unpacked are refused: JSON and rasters together."""
 
-# JSON bytes, then rows and columns of terrain and of population (0, 0 without one).
-_LENGTHS = struct.Struct("<5I")
+# Bytes of the JSON and of all rasters.
+_LENGTHS = struct.Struct("<2I")
 
 
 def save_bundle(region: Region, folder: Path) -> None:
     """Write a region's bundle; ``folder`` is made if need be. Raises ``OSError``."""
     folder.mkdir(parents=True, exist_ok=True)
-    rasters: dict[str, npt.ArrayLike] = {"terrain": region.terrain.heights}
-    if region.population is not None:
-        rasters["population"] = region.population.persons
+    rasters: dict[str, npt.ArrayLike] = dict(region.rasters())
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **rasters)
     data = {"content_hash": region.content_hash()} | region.to_json()
@@ -55,13 +53,13 @@ def load_bundle(folder: Path) -> Region:
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path}: longer than {MAX_BYTES // 2**20} MiB")
         data = _parsed(path.read_bytes(), str(path))
-        terrain, population = _rasters(folder / RASTERS_NAME)
+        rasters = _rasters(folder / RASTERS_NAME)
     except FileNotFoundError as error:
         raise BadInput(f"{error.filename}: no such region; make one with 'todoke region sample'") from error
     except OSError as error:
         raise BadInput(f"{error.filename}: cannot be read: {error.strerror}") from error
     known = data.pop("content_hash", None)
-    region = _made(data, terrain, population, str(folder))
+    region = _made(data, rasters, str(folder))
     if known != region.content_hash():
         raise BadInput(f"{folder}: {JSON_NAME} and {RASTERS_NAME} do not belong together; make the region again")
     return region
@@ -79,12 +77,11 @@ def stated_hash(folder: Path) -> str | None:
 
 def pack(region: Region) -> bytes:
     """Return a region as one compressed blob."""
-    population = None if region.population is None else region.population.persons
-    text = json.dumps(region.to_json(), separators=(",", ":"), ensure_ascii=False).encode()
-    terrain = region.terrain.heights
-    lengths = _LENGTHS.pack(len(text), *terrain.shape, *((0, 0) if population is None else population.shape))
-    rasters = [_planes(raster) for raster in (terrain, population) if raster is not None]
-    return MAGIC + lengths + zlib.compress(b"".join((text, *rasters)), 6)
+    rasters = region.rasters()
+    shapes = {name: list(raster.shape) for name, raster in rasters.items()}
+    text = json.dumps(region.to_json() | {"rasters": shapes}, separators=(",", ":"), ensure_ascii=False).encode()
+    lengths = _LENGTHS.pack(len(text), sum(raster.nbytes for raster in rasters.values()))
+    return MAGIC + lengths + zlib.compress(b"".join((text, *map(_planes, rasters.values()))), 6)
 
 
 def unpack(blob: bytes) -> Region:
@@ -94,9 +91,8 @@ def unpack(blob: bytes) -> Region:
         raise BadInput(f"packed region: longer than {MAX_PACKED_BYTES // 2**20} MiB")
     if len(blob) < start or not blob.startswith(MAGIC):
         raise BadInput("packed region: not one, or of another version")
-    text_length, *shapes = _LENGTHS.unpack_from(blob, len(MAGIC))
-    cells = (shapes[0] * shapes[1], shapes[2] * shapes[3])
-    total = text_length + 4 * sum(cells)
+    text_length, raster_bytes = _LENGTHS.unpack_from(blob, len(MAGIC))
+    total = text_length + raster_bytes
     if total > MAX_BYTES:
         raise BadInput(f"packed region: longer than {MAX_BYTES // 2**20} MiB")
     stream = zlib.decompressobj()
@@ -106,10 +102,25 @@ def unpack(blob: bytes) -> Region:
         raise BadInput(f"packed region: damaged: {error}") from error
     if len(data) != total or not stream.eof or stream.unused_data:
         raise BadInput("packed region: damaged: its length is wrong")
-    middle = text_length + 4 * cells[0]
-    terrain = _from_planes(data[text_length:middle], (shapes[0], shapes[1]))
-    population = _from_planes(data[middle:], (shapes[2], shapes[3])) if cells[1] else None
-    return _made(_parsed(data[:text_length], "packed region"), terrain, population, "packed region")
+    parsed = _parsed(data[:text_length], "packed region")
+    rasters, offset = {}, text_length
+    for name, shape in _shapes(parsed.pop("rasters", None), raster_bytes).items():
+        end = offset + 4 * shape[0] * shape[1]
+        rasters[name] = _from_planes(data[offset:end], shape)
+        offset = end
+    return _made(parsed, rasters, "packed region")
+
+
+def _shapes(data: Any, raster_bytes: int) -> dict[str, tuple[int, int]]:
+    """The shapes of rasters in sequence, which make up so many bytes."""
+    shapes: dict[str, tuple[int, int]] = {}
+    for name, shape in data.items() if isinstance(data, dict) else ():
+        if not (isinstance(shape, list) and len(shape) == 2 and all(type(side) is int and side > 0 for side in shape)):
+            raise BadInput(f"packed region: raster {name[:40]!r} has no shape that can be")
+        shapes[name] = (shape[0], shape[1])
+    if 4 * sum(rows * columns for rows, columns in shapes.values()) != raster_bytes:
+        raise BadInput("packed region: its rasters are of another length than it says")
+    return shapes
 
 
 def load_region(path: Path) -> Region:
@@ -129,9 +140,9 @@ def load_region(path: Path) -> Region:
         raise BadInput(f"{path}: {error}") from error
 
 
-def _made(data: dict[str, Any], terrain: Raster, population: Raster | None, where: str) -> Region:
+def _made(data: dict[str, Any], rasters: dict[str, Raster], where: str) -> Region:
     try:
-        return region_from_json(data, heights=terrain, persons=population)
+        return region_from_json(data, rasters)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
 
@@ -167,22 +178,21 @@ def _replace(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-def _rasters(path: Path) -> tuple[Raster, Raster | None]:
+def _rasters(path: Path) -> dict[str, Raster]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             if sum(entry.file_size for entry in entries.values()) > MAX_BYTES:
                 raise BadInput(f"{path}: longer than {MAX_BYTES // 2**20} MiB")
             found = {
-                name: _array(archive.read(entries[f"{name}.npy"]), f"{path}: {name}")
-                for name in ("terrain", "population")
-                if f"{name}.npy" in entries
+                name.removesuffix(".npy"): _array(archive.read(entry), f"{path}: {name.removesuffix('.npy')}")
+                for name, entry in entries.items()
             }
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
         raise BadInput(f"{path}: damaged: {error}") from error
     if "terrain" not in found:
         raise BadInput(f"{path}: holds no terrain")
-    return found["terrain"], found.get("population")
+    return found
 
 
 def _array(content: bytes, where: str) -> Raster:

@@ -5,12 +5,14 @@ Each becomes a ``DemRaster``: heights with NaN where there is none, and how its 
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +28,7 @@ from rasterio.transform import Affine
 
 from routing.errors import BadInput
 from routing.region.extent import Extent
+from routing.region.jpgis import finest_first, may_meet, read_tile
 
 MAX_PIXELS = 40_000_000
 """A GeoTIFF with more pixels in the extent is read at a lower resolution."""
@@ -74,7 +77,10 @@ class DemRaster:
 
 
 def dem_files(given: Sequence[Path]) -> list[Path]:
-    """Return the files given, and those in folders given by their names; raises ``BadInput`` where there are none."""
+    """Return the files given, and those in folders, the finest of Japan's products first.
+
+    Raises ``BadInput`` where there are none.
+    """
     if not given:
         raise BadInput("an elevation file is needed: give --dem F (SRTM .hgt or .hgt.zip, GeoTIFF, or JPGIS GML)")
     found: list[Path] = []
@@ -82,10 +88,10 @@ def dem_files(given: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(_SUFFIXES))
+        inside = [file for file in path.iterdir() if file.name.lower().endswith(_SUFFIXES)]
         if not inside:
             raise BadInput(f"--dem {path}: no elevation files in this folder ({', '.join(_SUFFIXES)})")
-        found += inside
+        found += sorted(inside, key=lambda file: finest_first(file.name))
     if len(found) > MAX_TILES:
         raise BadInput(f"--dem: {len(found)} files; at most {MAX_TILES}")
     return found
@@ -119,21 +125,39 @@ def _reader_of(path: Path) -> Callable[[Path, Extent], Iterator[DemRaster]]:
 
 
 def _zip(path: Path, extent: Extent) -> Iterator[DemRaster]:
-    """The tiles inside a zip file, in the order of their names."""
+    """The tiles inside a zip file, also in zip files inside it, the finest products first, by their names."""
     try:
         with zipfile.ZipFile(path) as archive:
-            tiles = [e for e in archive.infolist() if e.filename.lower().endswith((".hgt", ".xml"))]
-            tiles = [e for e in tiles if "__MACOSX" not in e.filename and "metadata" not in e.filename.lower()]
-            if not tiles:
-                raise BadInput(f"--dem {path}: no .hgt and no JPGIS .xml in it")
-            if len(tiles) > MAX_TILES or sum(e.file_size for e in tiles) > MAX_ZIP_BYTES:
-                raise BadInput(f"--dem {path}: too much in one zip file; give fewer tiles")
-            for entry in sorted(tiles, key=lambda e: e.filename):
-                content = archive.read(entry)
-                name = entry.filename.rsplit("/", 1)[-1]
-                yield from (_hgt if name.lower().endswith(".hgt") else _gml)(name, content, extent)
+            tiles = list(_members(path, archive, extent))
+            for name, read in sorted(tiles, key=lambda tile: finest_first(tile[0])):
+                yield from (_hgt if name.lower().endswith(".hgt") else _gml)(name, read(), extent)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BadInput(f"--dem {path}: a damaged zip file: {error}") from error
+
+
+def _members(path: Path, archive: zipfile.ZipFile, extent: Extent) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The tiles of an archive that may meet an extent, with how to read each; raises ``BadInput`` for too much."""
+    names = _tile_entries(archive)
+    inner = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".zip")]
+    if sum(entry.file_size for entry in inner) > MAX_ZIP_BYTES:
+        raise BadInput(f"--dem {path}: too much in one zip file; give fewer tiles")
+    found = [(archive, entry) for entry in names]
+    for entry in inner:
+        if may_meet(entry.filename, extent):
+            packed = zipfile.ZipFile(io.BytesIO(archive.read(entry)))
+            found += [(packed, each) for each in _tile_entries(packed)]
+    if not found and not inner:
+        raise BadInput(f"--dem {path}: no .hgt and no JPGIS .xml in it")
+    found = [(source, entry) for source, entry in found if may_meet(entry.filename, extent)]
+    if len(found) > MAX_TILES or sum(entry.file_size for _, entry in found) > MAX_ZIP_BYTES:
+        raise BadInput(f"--dem {path}: too much in one zip file; give fewer tiles")
+    for source, entry in found:
+        yield entry.filename.rsplit("/", 1)[-1], partial(source.read, entry)
+
+
+def _tile_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    tiles = [entry for entry in archive.infolist() if entry.filename.lower().endswith((".hgt", ".xml"))]
+    return [entry for entry in tiles if "__MACOSX" not in entry.filename and "metadata" not in entry.filename.lower()]
 
 
 def pixels_at(transform: Affine, x: _Number, y: _Number) -> tuple[_Number, _Number]:
@@ -142,7 +166,7 @@ def pixels_at(transform: Affine, x: _Number, y: _Number) -> tuple[_Number, _Numb
     return x * inverse.a + y * inverse.b + inverse.c, x * inverse.d + y * inverse.e + inverse.f
 
 
-def _part_of(transform: Affine, column: float, row: float, width: float = 1.0, height: float = 1.0) -> Affine:
+def part_of(transform: Affine, column: float, row: float, width: float = 1.0, height: float = 1.0) -> Affine:
     """The transform of a part that begins at a column and row, with pixels of so many of the whole's."""
     t = transform
     east, north = t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
@@ -158,7 +182,7 @@ def _cut(extent: Extent, transform: Affine, values: Heights) -> tuple[Heights, A
     y0, y1 = max(0, math.floor(top) - 2), min(rows, math.ceil(bottom) + 2)
     if x0 >= x1 or y0 >= y1:
         return values[:0, :0], transform
-    return values[y0:y1, x0:x1].copy(), _part_of(transform, x0, y0)
+    return values[y0:y1, x0:x1].copy(), part_of(transform, x0, y0)
 
 
 def _spacing_m(extent: Extent, transform: Affine) -> float:
@@ -189,39 +213,13 @@ def _hgt(name: str, content: bytes, extent: Extent) -> Iterator[DemRaster]:
 
 
 def _gml(name: str, content: bytes, extent: Extent) -> Iterator[DemRaster]:
-    """JPGIS (GML) of Japan's Geospatial Information Authority: one mesh of heights (T.P.), from its north-west on.
-
-    Read by its tags without an XML parser: the files hold one block of numbers, and nothing in them is expanded.
-    """
-    text = content.decode("utf-8", errors="replace")
-
-    def numbers(tag: str) -> list[float]:
-        found = re.search(rf"<gml:{tag}>\s*([-+\d.eE]+)\s+([-+\d.eE]+)\s*</gml:{tag}>", text)
-        if found is None:
-            raise BadInput(f"--dem {name}: not a JPGIS (GML) elevation file: gml:{tag} is missing")
-        return [float(found[1]), float(found[2])]
-
-    try:
-        (south, west), (north, east) = numbers("lowerCorner"), numbers("upperCorner")
-        columns, rows = (int(high) + 1 for high in numbers("high"))
-        skipped_x, skipped_y = (int(first) for first in numbers("startPoint"))
-        block = re.search(r"<gml:tupleList>(.*?)</gml:tupleList>", text, re.DOTALL)
-        if block is None or not (1 < columns <= 5000 and 1 < rows <= 5000 and south < north and west < east):
-            raise ValueError("the grid")
-        heights = np.array([line.rpartition(",")[2] for line in block[1].split()], dtype=np.float32)
-    except ValueError as error:
-        raise BadInput(f"--dem {name}: a damaged JPGIS (GML) elevation file: {error}") from error
-    start = skipped_y * columns + skipped_x
-    if not 0 <= start <= start + len(heights) <= rows * columns:
-        raise BadInput(f"--dem {name}: more heights than its grid has places")
-    values = np.full(rows * columns, np.nan, dtype=np.float32)
-    values[start : start + len(heights)] = heights
-    transform = Affine((east - west) / columns, 0.0, west, 0.0, -(north - south) / rows, north)
-    cut, transform = _cut(extent, transform, values.reshape(rows, columns))
-    # Points from airborne laser (5 m) are good to 0.3 to 0.7 m, those from contours (10 m) to 5 m, one sigma.
-    error_m = 1.2 if "5m" in text or "5ｍ" in text else 8.2
-    spacing = _spacing_m(extent, transform)
-    yield DemRaster(name, cut, transform, "EPSG:6668", "JGD2011 vertical (T.P.)", spacing, error_m)
+    """JPGIS (GML) of Japan's Geospatial Information Authority (``routing.region.jpgis``)."""
+    tile = read_tile(name, content)
+    (rows, columns), corners = tile.heights.shape, tile.extent
+    width, height = (corners.east - corners.west) / columns, (corners.north - corners.south) / rows
+    transform = Affine(width, 0.0, corners.west, 0.0, -height, corners.north)
+    cut, transform = _cut(extent, transform, tile.heights)
+    yield DemRaster(name, cut, transform, "EPSG:6668", tile.datum, _spacing_m(extent, transform), tile.error_m)
 
 
 def _geotiff(path: Path, extent: Extent) -> Iterator[DemRaster]:
@@ -235,7 +233,7 @@ def _geotiff(path: Path, extent: Extent) -> Iterator[DemRaster]:
 def _band(path: Path, file: rasterio.DatasetReader, extent: Extent) -> Iterator[DemRaster]:
     if file.crs is None or file.transform.is_identity:
         raise BadInput(f"--dem {path}: does not say where on the earth it lies (no coordinate system)")
-    window = _window(file, extent)
+    window = pixel_window(file, extent)
     if window is None:
         return
     shrink = max(1.0, math.sqrt(window.width * window.height / MAX_PIXELS))
@@ -244,21 +242,21 @@ def _band(path: Path, file: rasterio.DatasetReader, extent: Extent) -> Iterator[
     values = band.filled(np.nan) if np.issubdtype(band.dtype, np.floating) else band.astype(np.float32).filled(np.nan)
     values = values.astype(np.float32) * np.float32(file.scales[0] * _unit_m(path, file)) + np.float32(file.offsets[0])
     pixel = (window.width / shape[1], window.height / shape[0])
-    transform = _part_of(file.transform, window.col_off, window.row_off, *pixel)
+    transform = part_of(file.transform, window.col_off, window.row_off, *pixel)
     raster = DemRaster(path.name, values, transform, file.crs, _datum(path, file), 0.0, None)
     yield _with_spacing(raster, extent)
 
 
-def _window(file: rasterio.DatasetReader, extent: Extent) -> rasterio.windows.Window | None:
-    """The pixels that an extent needs, with a few around them."""
+def pixel_window(file: rasterio.DatasetReader, extent: Extent, *, around: int = 3) -> rasterio.windows.Window | None:
+    """The pixels of a raster that an extent needs, with so many around them; None when they do not meet."""
     box = (extent.west, extent.south, extent.east, extent.north)
     left, bottom, right, top = rasterio.warp.transform_bounds("EPSG:4326", file.crs, *box, densify_pts=21)
     corners = [pixels_at(file.transform, x, y) for x in (left, right) for y in (bottom, top)]
     columns, rows = [c for c, _ in corners], [r for _, r in corners]
     if not all(map(math.isfinite, (*columns, *rows))):
         return None
-    x0, x1 = max(0, math.floor(min(columns)) - 3), min(file.width, math.ceil(max(columns)) + 3)
-    y0, y1 = max(0, math.floor(min(rows)) - 3), min(file.height, math.ceil(max(rows)) + 3)
+    x0, x1 = max(0, math.floor(min(columns)) - around), min(file.width, math.ceil(max(columns)) + around)
+    y0, y1 = max(0, math.floor(min(rows)) - around), min(file.height, math.ceil(max(rows)) + around)
     return rasterio.windows.Window(x0, y0, x1 - x0, y1 - y0) if x0 < x1 and y0 < y1 else None
 
 

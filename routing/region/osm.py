@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,12 +23,15 @@ Tags = Mapping[str, str]
 Coords = npt.NDArray[np.float64]
 
 POINT_KEYS = ("place", "shop", "amenity", "tourism", "office", "aeroway", "man_made", "power", "aerialway")
-NODE_KEYS = (*POINT_KEYS, "barrier", "crossing", "highway", "generator:source")
+NODE_KEYS = (*POINT_KEYS, "barrier", "crossing", "highway", "kerb", "generator:source")
 LINE_KEYS = ("power", "aerialway", "waterway", "man_made", "aeroway")
 AREA_KEYS = (
     *("building", "natural", "landuse", "waterway", "amenity", "aeroway", "shop", "tourism", "man_made"),
     *("office", "place", "military", "power"),
 )
+ADMIN_LEVELS = ("8", "7", "6")
+"""Administrative levels at which countries have their municipalities, the finest first."""
+
 MAX_OBJECTS = 400_000
 """Points, ways and areas within the extent; more are a city's, not a rural region's, and are refused."""
 
@@ -76,6 +80,8 @@ class OsmData:
     highways: list[OsmWay] = field(default_factory=list)
     lines: list[OsmWay] = field(default_factory=list)
     areas: list[OsmArea] = field(default_factory=list)
+    boundaries: list[OsmArea] = field(default_factory=list)
+    """Of municipalities and their like (``ADMIN_LEVELS``), also those that the extent lies within."""
 
 
 def read_osm(path: Path, extent: Extent | None, notes: ImportNotes, progress: Progress) -> OsmData:
@@ -121,7 +127,7 @@ class _Blocks:
 
 @dataclass(slots=True)
 class _Relation:
-    """A multipolygon: its outer ways, as far as they have been read."""
+    """A multipolygon or boundary: its outer ways, as far as they have been read."""
 
     osm_id: int
     tags: Tags
@@ -130,11 +136,11 @@ class _Relation:
 
 
 def _relations(pbf: PbfFile, progress: Progress) -> dict[int, list[_Relation]]:
-    """Multipolygons that may matter, by the ids of their outer ways."""
+    """Multipolygons and boundaries that may matter, by the ids of their outer ways."""
     outer_of: dict[int, list[_Relation]] = defaultdict(list)
-    blocks = _Blocks(pbf, "relations", progress, osmium.filter.KeyFilter(*AREA_KEYS))
+    blocks = _Blocks(pbf, "relations", progress, osmium.filter.KeyFilter(*AREA_KEYS, "boundary"))
     for relation in blocks.objects(osmium.osm.RELATION):
-        if relation.tags.get("type") != "multipolygon":
+        if relation.tags.get("type") != "multipolygon" and not _is_municipality(relation.tags):
             continue
         found = _Relation(relation.id, _tags(relation))
         for member in relation.members:
@@ -142,6 +148,10 @@ def _relations(pbf: PbfFile, progress: Progress) -> dict[int, list[_Relation]]:
                 found.wanted += 1
                 outer_of[member.ref].append(found)
     return outer_of
+
+
+def _is_municipality(tags: Tags) -> bool:
+    return tags.get("boundary") == "administrative" and tags.get("admin_level") in ADMIN_LEVELS
 
 
 def _own_extent(pbf: PbfFile, notes: ImportNotes, progress: Progress) -> Extent:
@@ -279,16 +289,24 @@ class _Reader:
 
     def _multipolygons(self) -> None:
         relations = {relation.osm_id: relation for each in self._outer_of.values() for relation in each}
+        extent = self._extent
+        box = shapely.box(extent.west, extent.south, extent.east, extent.north)
         for relation in relations.values():
             lines = [shapely.LineString(line) for line in relation.lines if len(line) > 1]
             polygons = shapely.get_parts(shapely.polygonize(lines)) if lines else np.array([], dtype=object)
             if len(relation.lines) < relation.wanted or not len(polygons):
                 self._notes.skip("multipolygons of which the file holds only a part")
-            for number, polygon in enumerate(polygons):
-                ring = shapely.get_coordinates(shapely.get_exterior_ring(polygon))
-                if self._extent.contains(ring[:, 0], ring[:, 1]).any():
+            area_of = [
+                OsmArea(f"r{relation.osm_id}.{number}", ring, relation.tags)
+                for number, ring in enumerate(map(shapely.get_coordinates, shapely.get_exterior_ring(polygons)))
+            ]
+            if _is_municipality(relation.tags):
+                self._data.boundaries += itertools.compress(area_of, shapely.intersects(polygons, box))
+                continue
+            for area in area_of:
+                if self._extent.contains(area.ring[:, 0], area.ring[:, 1]).any():
                     self._count()
-                    self._data.areas.append(OsmArea(f"r{relation.osm_id}.{number}", ring, relation.tags))
+                    self._data.areas.append(area)
 
 
 def _tags(each: Any) -> dict[str, str]:

@@ -120,10 +120,10 @@ def names_of(tags: Tags) -> tuple[str, str]:
     )
 
 
-def circle(at: npt.NDArray[np.float64], radius_m: float) -> shapely.Polygon:
+def circle(at: npt.NDArray[np.float64], radius_m: float, sides: int = CIRCLE_SIDES) -> shapely.Polygon:
     """A polygon around a circle, all of it."""
-    angles = np.arange(CIRCLE_SIDES) * 2 * np.pi / CIRCLE_SIDES
-    reach = radius_m / np.cos(np.pi / CIRCLE_SIDES)
+    angles = np.arange(sides) * 2 * np.pi / sides
+    reach = radius_m / np.cos(np.pi / sides)
     return shapely.Polygon(at + reach * np.column_stack((np.cos(angles), np.sin(angles))))
 
 

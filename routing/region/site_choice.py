@@ -340,7 +340,7 @@ def _tagged(data: OsmData) -> Iterator[tuple[str, float, float, Tags]]:
 
 
 def _robot_graph(network: Network) -> sp.csr_array:
-    usable = np.array([edge.robot for edge in network.edges])
+    usable = network.for_robots()
     lengths = np.array([edge.length_m for edge in network.edges])[usable]
     a, b = network.ends[usable].T
     size = len(network.nodes)

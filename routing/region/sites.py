@@ -17,13 +17,13 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from routing.errors import BadInput
+from routing.formats.zones_geojson import read_geojson
 from routing.geo import LocalFrame, Position
 from routing.region.extent import Extent
 from routing.region.model import Site, SiteKind, Terrain
 from routing.region.network import Network
 from routing.region.osm import clean
 from routing.region.pads import Pads
-from routing.region.zones import read_geojson
 
 COLUMNS = ("id", "kind", "name_ja", "name_en", "lat", "lon", "accepts")
 NEEDED = ("id", "kind", "lat", "lon", "accepts")
@@ -188,7 +188,7 @@ class Placing:
     def __init__(self, network: Network, frame: LocalFrame, terrain: Terrain, pads: Pads) -> None:
         self._network, self._frame, self._terrain, self._pads = network, frame, terrain, pads
         usable = np.zeros(len(network.nodes), dtype=bool)
-        usable[network.ends[[edge.robot for edge in network.edges]].ravel()] = True
+        usable[network.ends[network.for_robots()].ravel()] = True
         self.usable = np.flatnonzero(usable)
         self._tree = KDTree(network.xy[self.usable]) if len(self.usable) else None
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from routing.plan import Leg, Plan, Route, StopAction, Trip
-from routing.problem import Problem
+from routing.problem import FleetVehicle, Problem
 from routing.validate.violation import Violation
+from routing.vehicle_type import VehicleKind
 
 _FARTHEST = timedelta(days=366)
 _HIGHEST_M = 20_000.0
@@ -29,10 +30,11 @@ def check_form(problem: Problem, plan: Plan) -> Iterator[Violation]:
         if route.vehicle_id not in vehicles:
             yield Violation("form.vehicle", route.vehicle_id, "the vehicle is not in the problem")
             continue
-        yield from _route(problem, route, vehicles[route.vehicle_id].home_site)
+        yield from _route(problem, route, vehicles[route.vehicle_id])
 
 
-def _route(problem: Problem, route: Route, home: str) -> Iterator[Violation]:
+def _route(problem: Problem, route: Route, vehicle: FleetVehicle) -> Iterator[Violation]:
+    home = vehicle.home_site
     if route.home_site != home:
         yield Violation(
             "form.home", route.vehicle_id, f"the route starts from {route.home_site}, the vehicle is at {home}"
@@ -46,6 +48,23 @@ def _route(problem: Problem, route: Route, home: str) -> Iterator[Violation]:
     sites = {site.site_id for site in problem.region.sites}
     for trip in route.trips:
         yield from _trip(problem, trip, home, sites)
+        yield from _pads(problem, trip, vehicle)
+
+
+def _pads(problem: Problem, trip: Trip, vehicle: FleetVehicle) -> Iterator[Violation]:
+    """A drone with a pad of its own uses that, another one those that the trip names."""
+    if vehicle.type.kind is not VehicleKind.DRONE:
+        return
+    there = len(problem.region.site(vehicle.home_site).pads)
+    for what, pad in (("leaves from", trip.pad), ("lands on", trip.landing_pad)):
+        if pad is None and vehicle.pad is None:
+            yield Violation("form.pad", trip.trip_id, f"it {what} no pad, and {vehicle.vehicle_id} has none of its own")
+        elif pad is not None and not 0 <= pad < there:
+            yield Violation("form.pad", trip.trip_id, f"it {what} pad {pad}; {vehicle.home_site} has {there}")
+        elif pad is not None and vehicle.pad not in (None, pad):
+            yield Violation(
+                "form.pad", trip.trip_id, f"it {what} pad {pad}; {vehicle.vehicle_id} has pad {vehicle.pad}"
+            )
 
 
 def _trip(problem: Problem, trip: Trip, home: str, sites: set[str]) -> Iterator[Violation]:
@@ -57,8 +76,8 @@ def _trip(problem: Problem, trip: Trip, home: str, sites: set[str]) -> Iterator[
         yield Violation("form.home", trip.trip_id, f"the last leg must end at home, {home}, with no orders")
     for number, leg in enumerate(trip.legs, start=1):
         subject = f"{trip.trip_id}/{number}"
-        if number < len(trip.legs) and (leg.action is not StopAction.DROP or not leg.order_ids):
-            yield Violation("form.drop", subject, "a leg before the last must end with a drop of orders")
+        if number < len(trip.legs) and (leg.action is StopAction.HOME or not leg.order_ids):
+            yield Violation("form.drop", subject, "a leg before the last must end with a drop or a pickup of orders")
         if leg.to_site not in sites:
             yield Violation("form.site", subject, f"site {leg.to_site} is not in the region")
         yield from _leg(problem, subject, leg)

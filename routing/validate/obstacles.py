@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ import shapely
 from routing.airspace import OBSTACLE_OVER_M
 from routing.plan import Leg
 from routing.region.model import Region
+from routing.validate.flown import sampled
 from routing.validate.violation import Violation
 
 SAMPLE_M = 4.0
@@ -42,13 +42,13 @@ class Obstacles:
         near = np.flatnonzero(shapely.distance(self._lines, track) < self._margins)
         if not len(near):
             return
-        along = _sampled(points)
+        along = sampled(points, SAMPLE_M)
         for i in near:
-            short_m = self._short(int(i), along)
+            short_m, worst = self._short(int(i), along)
             for place in (points[0], points[-1]):
                 # There it goes down to the ground, or nearly.
                 if shapely.distance(self._lines[i], shapely.Point(place[:2])) < self._margins[i] - _TOLERANCE_M:
-                    short_m = math.inf
+                    short_m, worst = math.inf, place
             if short_m > _TOLERANCE_M:
                 obstacle = self._region.obstacles[int(i)]
                 yield Violation(
@@ -56,24 +56,20 @@ class Obstacles:
                     subject,
                     f"passes within {obstacle.margin_m:.0f} m of {obstacle.kind} {obstacle.obstacle_id}, "
                     + (f"{short_m:.1f} m too low over its top" if math.isfinite(short_m) else "on its way down or up"),
+                    place=self._region.frame.to_global(*worst.tolist()),
+                    size=round(short_m, 1) if math.isfinite(short_m) else None,
+                    unit="m" if math.isfinite(short_m) else "",
                 )
 
-    def _short(self, index: int, along: npt.NDArray[np.float64]) -> float:
-        """By how much a path is too low over an obstacle where it is within its margin."""
+    def _short(self, index: int, along: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        """By how much a path is too low over an obstacle where it is within its margin, and where it is so most."""
         line, tops = self._lines[index], self._tops[index]
         places = np.asarray(shapely.points(along[:, :2]))
         inside = shapely.distance(places, line) < self._margins[index] - _TOLERANCE_M
         if not inside.any():
-            return 0.0
+            return 0.0, along[0]
         lengths = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(tops[:, :2], axis=0).T))))
         at = shapely.line_locate_point(line, places[inside]) if len(tops) > 1 else np.zeros(int(inside.sum()))
         top = np.interp(at, lengths, tops[:, 2])
-        return float((top + OBSTACLE_OVER_M - along[inside, 2]).max())
-
-
-def _sampled(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    parts = [points[:1]]
-    for a, b in itertools.pairwise(points):
-        count = max(1, math.ceil(float(np.hypot(*(b - a)[:2])) / SAMPLE_M))
-        parts.append(a + (b - a) * (np.arange(1, count + 1) / count)[:, None])
-    return np.concatenate(parts)
+        short = top + OBSTACLE_OVER_M - along[inside, 2]
+        return float(short.max()), along[inside][int(np.argmax(short))]

@@ -288,7 +288,7 @@ async def test_vehicles_are_planned_for_when_they_are_back_and_turned_around(wor
     assert run is not None
 
     async with world.database.transaction() as conn:
-        problem = await planning.build_problem(conn, run, at=world.at)
+        problem, _ = await planning.build_problem(conn, run, at=world.at)
 
     (drone,) = problem.vehicles
     assert drone.available_from == arrive + timedelta(seconds=drone.type.turnaround_s)

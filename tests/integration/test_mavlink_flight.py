@@ -178,7 +178,8 @@ async def test_a_new_gateway_takes_over_in_flight_and_after_the_landing(port: in
             await until(lambda: third.state().connected)
             assert await third.recognise()
             await until(lambda: third.state().progress.finished, 10, "knowing that it has landed")
-            assert [release.step for release in third.state().progress.releases] == [2]
+            # Nobody of ours was there: it looks the same after a return along the mission, which releases nothing.
+            assert third.state().progress.releases == ()
 
             with pytest.raises(Refused, match="upload it again"):
                 await third.start()

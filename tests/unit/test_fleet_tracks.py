@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fleet.tracks import Track, closest, energy_wh, legs_m, length_m, zone_violations
-from routing.region.model import Region
+from routing.region.model import Period, Region, Restriction
 from tests.problems import order, problem
 
 
@@ -84,5 +86,24 @@ def test_a_drone_inside_a_zone_is_counted_and_a_robot_is_not() -> None:
     assert zone_violations([track("r", [(120.0 + s, 300.0, 0.0, 9.0) for s in range(9)], kind="robot")], zoned) == 0
 
 
-def _with_zone(region: Region, ring: tuple[tuple[float, float], ...]) -> Region:
-    return replace(region, zones=(replace(region.zones[0], ring=ring),))
+def test_a_drone_under_a_zones_floor_or_at_another_time_is_not_counted() -> None:
+    region = problem([order()]).region
+    corners = [(280.0, -20.0), (320.0, -20.0), (320.0, 20.0), (280.0, 20.0)]
+    ring = tuple((p.lat, p.lon) for p in (region.frame.to_global(east, north) for east, north in corners))
+    flown = flight("a", north_m=0, height_m=80)
+    at_m = 80.0 - region.ground_amsl_m(region.frame.to_global(300.0, 0.0))
+
+    def counted(**how: Any) -> int:
+        return zone_violations([flown], _with_zone(region, ring, **how))
+
+    assert counted(floor_m=at_m - 20.0) == 1
+    assert counted(floor_m=at_m + 20.0) == 0
+    assert counted(ceiling_m=at_m - 20.0) == 0
+    midnight = datetime.fromtimestamp(0, tz=UTC)
+    assert counted(schedule=(Period(midnight, midnight + timedelta(days=1)),)) == 1
+    assert counted(schedule=(Period(begins=midnight + timedelta(days=1)),)) == 0
+    assert counted(restriction=Restriction.NONE) == 0
+
+
+def _with_zone(region: Region, ring: tuple[tuple[float, float], ...], **how: Any) -> Region:
+    return replace(region, zones=(replace(region.zones[0], ring=ring, **how),))

@@ -26,8 +26,8 @@ ON_THE_WAY = LocalFrame(HOME).to_global(100, 0)
 class Flight:
     """Tells a tracker what a vehicle would: each step lasts a second of the vehicle's time."""
 
-    def __init__(self, *, fresh: bool = True) -> None:
-        self.tracker = ProgressTracker()
+    def __init__(self, *, fresh: bool = True, returns_along_mission: bool = False) -> None:
+        self.tracker = ProgressTracker(returns_along_mission=returns_along_mission)
         self.ms = 10_000
         self.at = HOME
         self.activity, self.armed, self.on_ground = Activity.IDLE, False, True
@@ -53,6 +53,11 @@ class Flight:
         if item is not None:
             self.tracker.on_current(MissionCurrent(item, len(PLAN.items), None))
             self.tracker.on_state(activity=self.activity, armed=self.armed, on_ground=self.on_ground)
+        return self
+
+    def beats(self, doing: Activity) -> Flight:
+        """The heartbeat that tells what the vehicle does."""
+        self.now(doing=doing).tracker.on_heartbeat()
         return self
 
     def outbound(self) -> Flight:
@@ -236,6 +241,71 @@ def test_another_mission_on_the_vehicle_ends_the_progress(other: MissionCurrent)
     assert flight.tracker.progress().mission_id is None
 
 
+def returning_along_its_mission(*, fresh: bool = True) -> Flight:
+    """RTL_TYPE 2, as the profiles have it: a return passes the release, and what it says moves on as on a mission."""
+    return Flight(fresh=fresh, returns_along_mission=True)
+
+
+def test_a_release_is_inferred_when_the_next_heartbeat_still_tells_of_the_mission() -> None:
+    flight = returning_along_its_mission().released()
+    assert flight.releases == []
+
+    assert flight.beats(Activity.MISSION).releases == [(2, "inferred")]
+
+
+def test_a_return_from_over_the_drop_is_told_after_the_item_has_moved_and_is_no_release() -> None:
+    """Measured: MISSION_CURRENT 8 came 0.3 s before the heartbeat with AUTO.RTL."""
+    flight = returning_along_its_mission().outbound().now(GRIPPER - 1, at=DROP).now(GRIPPER + 2)
+
+    assert flight.beats(Activity.RETURN).releases == []
+    assert flight.now(LAST, at=HOME).beats(Activity.RETURN).releases == []
+
+
+def test_what_a_return_left_out_is_not_released_by_taking_the_mission_up_again_behind_it() -> None:
+    flight = returning_along_its_mission().outbound().beats(Activity.RETURN).now(GRIPPER + 2, at=DROP)
+
+    flight.beats(Activity.MISSION).now(GRIPPER + 3).beats(Activity.MISSION)
+
+    assert flight.releases == []
+
+
+def test_what_was_left_out_may_be_flown_to_again() -> None:
+    flight = returning_along_its_mission().outbound().beats(Activity.RETURN).now(GRIPPER + 2, at=DROP)
+
+    flight.beats(Activity.MISSION).now(1, at=ON_THE_WAY).now(GRIPPER - 1, at=DROP).now(GRIPPER + 1)
+
+    assert flight.beats(Activity.MISSION).releases == [(2, "inferred")]
+
+
+def test_found_on_its_way_home_nobody_claims_that_it_released() -> None:
+    """It may have lost its link before the drop or after it; the ground crew looks."""
+    flight = returning_along_its_mission(fresh=False).now(GRIPPER + 2, at=FAR, doing=Activity.RETURN)
+
+    assert flight.beats(Activity.RETURN).releases == []
+
+
+def test_found_landed_it_is_finished_and_nobody_claims_that_it_released() -> None:
+    flight = returning_along_its_mission(fresh=False).now(LAST).beats(Activity.IDLE)
+
+    assert flight.finished
+    assert flight.releases == []
+
+
+def test_found_on_its_mission_beyond_the_drop_it_has_released() -> None:
+    """A return ends its mission mode: on the mission it has been all the while."""
+    flight = returning_along_its_mission(fresh=False).now(GRIPPER + 2, at=FAR, doing=Activity.MISSION)
+
+    assert flight.beats(Activity.MISSION).releases == [(2, "inferred")]
+
+
+def test_the_vehicles_own_acknowledgement_needs_no_heartbeat() -> None:
+    flight = returning_along_its_mission().outbound().now(GRIPPER - 1, at=DROP).now(GRIPPER)
+
+    flight.tracker.on_release_acknowledged()
+
+    assert flight.releases == [(2, "sensor")]
+
+
 ANYTHING: st.SearchStrategy[Callable[[Flight], object]] = st.one_of(
     st.integers(0, LAST).map(lambda item: lambda flight: flight.now(item)),
     st.sampled_from([HOME, DROP, FAR, ON_THE_WAY]).map(lambda at: lambda flight: flight.now(at=at)),
@@ -244,15 +314,16 @@ ANYTHING: st.SearchStrategy[Callable[[Flight], object]] = st.one_of(
     ),
     st.integers(0, LAST).map(lambda item: lambda flight: flight.tracker.on_reached(item)),
     st.just(lambda flight: flight.tracker.on_release_acknowledged()),
+    st.just(lambda flight: flight.tracker.on_heartbeat()),
     st.integers(0, 60_000).map(lambda gap: lambda flight: flight.now(after_ms=gap)),
 )
 
 
-@given(st.lists(ANYTHING, max_size=30), st.booleans())
+@given(st.lists(ANYTHING, max_size=30), st.booleans(), st.booleans())
 def test_whatever_comes_releases_only_grow_and_an_unflown_mission_is_never_finished(
-    events: list[Callable[[Flight], object]], fresh: bool
+    events: list[Callable[[Flight], object]], fresh: bool, along: bool
 ) -> None:
-    flight = Flight(fresh=fresh)
+    flight = Flight(fresh=fresh, returns_along_mission=along)
     known: set[int] = set()
     for event in events:
         event(flight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from routing.geo import LocalFrame, Position
 from routing.region.dem_files import dem_files
 from routing.region.elevation import read_terrain
 from routing.region.extent import Extent
+from routing.region.jpgis import read_tile
 from routing.region.model import Terrain
 from routing.region.notes import ImportNotes, silent
 from tests.map_kit import flat, gml_tile, write_hgt, write_tif
@@ -332,6 +334,72 @@ def test_damaged_japanese_tiles_are_refused(tmp_path: Path, old: str, new: str) 
     (tmp_path / "dem.xml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(BadInput, match=r"--dem dem\.xml"):
         _terrain([tmp_path / "dem.xml"], MESH)
+
+
+@pytest.mark.parametrize("order", ["+x-y", "+x+y", "-x-y", "-x+y"])
+def test_japanese_tiles_in_other_sequences_are_turned(tmp_path: Path, order: str) -> None:
+    heights = _gml_plane(35.25, 138.5)
+    turned = heights[:: 1 if order[2] == "-" else -1, :: 1 if order[0] == "+" else -1]
+    text = gml_tile(35.25, 138.5, turned).replace('order="+x-y"', f'order="{order}"')
+    tile = read_tile("FG-GML-5238-74-00-DEM5A.xml", text.encode())
+    assert tile.heights == pytest.approx(heights, abs=0.01)
+
+
+def test_a_sequence_by_columns_is_refused() -> None:
+    text = gml_tile(35.25, 138.5, _gml_plane(35.25, 138.5)).replace('order="+x-y"', 'order="-y+x"')
+    with pytest.raises(BadInput, match=r"tile\.xml.*sequence '-y\+x'"):
+        read_tile("tile.xml", text.encode())
+
+
+def test_the_sea_is_level_and_other_missing_heights_are_void() -> None:
+    heights = _gml_plane(35.25, 138.5)
+    text = gml_tile(35.25, 138.5, heights)
+    first, second = (f"地表面,{height:.2f}" for height in heights.ravel()[:2])
+    text = text.replace(first, "海水面,-9999.", 1).replace(second, "内水面,-9999.", 1)
+    tile = read_tile("tile.xml", text.encode())
+    assert tile.heights[0, 0] == 0.0
+    assert np.isnan(tile.heights[0, 1])
+    assert np.isnan(tile.heights).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "datum", "error_m"),
+    [
+        ("FG-GML-5238-74-00-DEM5A-20161001.xml", "jgd2011.bl", "JGD2011 vertical (T.P.)", 1.2),
+        ("FG-GML-5238-74-00-DEM1A-20250401.xml", "jgd2024.bl", "JGD2024 vertical (T.P.)", 0.5),
+        ("FG-GML-5238-74-00-DEM5C-20210101.xml", "jgd2011.bl", "JGD2011 vertical (T.P.)", 2.3),
+        ("FG-GML-5238-74-dem10b-20090201.xml", "JGD2000.bl", "JGD2000 vertical (T.P.)", 8.2),
+        ("tile.xml", "jgd2011.bl", "JGD2011 vertical (T.P.)", 1.2),
+    ],
+)
+def test_japanese_tiles_say_their_datum_and_product(name: str, reference: str, datum: str, error_m: float) -> None:
+    text = gml_tile(35.25, 138.5, _gml_plane(35.25, 138.5)).replace("jgd2011.bl", reference)
+    tile = read_tile(name, text.encode())
+    assert (tile.datum, tile.error_m) == (datum, error_m)
+
+
+def test_of_a_pack_of_tiles_those_in_the_extent_are_read_and_the_better_survey_lies_on_top(tmp_path: Path) -> None:
+    fine, coarse = io.BytesIO(), io.BytesIO()
+    holed = _gml_plane(35.25, 138.5)
+    holed[40:90, 60:150] = np.nan
+    with zipfile.ZipFile(fine, "w") as archive:
+        archive.writestr("FG-GML-5238-74-00-DEM5A-20161001.xml", gml_tile(35.25, 138.5, holed))
+        archive.writestr("FG-GML-5238-74-99-DEM5A-20161001.xml", "not read: it lies elsewhere")
+    with zipfile.ZipFile(coarse, "w") as archive:
+        raised = _gml_plane(35.25, 138.5) + 7.0
+        archive.writestr("FG-GML-5238-74-DEM10B-20161001.xml", gml_tile(35.25, 138.5, raised))
+    with zipfile.ZipFile(tmp_path / "PackDLMap.zip", "w") as archive:
+        # By their names alone the coarse ones would come first.
+        archive.writestr("FG-GML-5238-74-A-DEM10B.zip", coarse.getvalue())
+        archive.writestr("FG-GML-5238-74-DEM5A.zip", fine.getvalue())
+        archive.writestr("FG-GML-6441-00-DEM5A.zip", "not opened: it lies elsewhere")
+    terrain = _terrain([tmp_path / "PackDLMap.zip"], MESH)
+    lat, lon = _lat_lon(terrain, MESH.frame)
+    above = terrain.heights - (300 + 9_000 * (lat - 35.25) + 2_000 * (lon - 138.5))
+    rows, columns = above.shape
+    assert above[2, 2] == pytest.approx(0, abs=0.5)
+    assert above[rows - rows * 65 // 150, columns * 105 // 225] == pytest.approx(7, abs=0.5)
+    assert terrain.error_m == 8.2
 
 
 @needs(ANDORRA_DEM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import math
 import sys
 import time
@@ -21,7 +22,7 @@ from routing.region.bundle import load_region, pack, unpack
 from routing.region.extent import parse_bbox
 from routing.region.model import Region, Site, SiteKind, WayKind
 from tests.map_kit import Point, SmallMap, write_hgt
-from tests.shared_data import ANDORRA_DEM, ANDORRA_OSM, JAPAN_DEM, needs
+from tests.shared_data import ANDORRA_DEM, ANDORRA_OSM, CENSUS_MESH, JAPAN_DEM, needs
 
 HEADER = "id,kind,name_ja,name_en,lat,lon,accepts\n"
 
@@ -86,12 +87,16 @@ def test_andorra_is_enough_for_a_mixed_day(andorra: Imported) -> None:
 def test_andorra_has_its_landscape_and_says_what_was_skipped(andorra: Imported) -> None:
     region, notes = andorra.region, andorra.notes
     kinds = {feature.kind for feature in region.features}
-    assert kinds == {"water", "forest", "building", "river", "road", "power_line"}
+    assert kinds == {"water", "forest", "building", "river", "road", "power_line", "municipality"}
+    # The file lacks a part of the border of the seventh, Canillo.
+    parishes = {feature.name for feature in region.features if feature.kind == "municipality"}
+    assert parishes >= {"Andorra la Vella", "Encamp", "Escaldes-Engordany", "La Massana", "Ordino"}
     assert notes.counts["ways"] > 1_400
     assert 300 < notes.counts["km of ways for robots"] < notes.counts["km of ways"] < 900
     assert {obstacle.kind for obstacle in region.obstacles} >= {"power_line", "ropeway", "mast"}
     assert {zone.kind for zone in region.zones} >= {"school", "hospital", "helipad"}
-    assert notes.skipped["ways closed to pedestrians"] == 94
+    assert notes.skipped["ways closed to pedestrians"] == 73
+    assert any("nobody has mapped whether they have sidewalks" in warning for warning in notes.warnings)
     assert notes.skipped["metres of way closed to robots: steps"] > 500
     names = {site.name_en for site in region.sites}
     assert any(name in names for name in ("Erts", "Sispony", "Anyós", "Nagol", "Aixovall"))
@@ -177,6 +182,27 @@ def test_a_japanese_valley_with_its_geotiff(tmp_path: Path) -> None:
     assert 200 < region.ground_amsl_m(region.origin) < 400
 
 
+@needs(JAPAN_DEM, CENSUS_MESH)
+def test_a_japanese_valley_with_its_people_and_an_area_for_robots(tmp_path: Path) -> None:
+    small = _mountain_village(35.66, 138.57)
+    path, extent = small.write(tmp_path / "map.osm.pbf"), small.extent(4_500)
+    ring = [[extent.west, extent.south], [138.57, extent.south], [138.57, extent.north], [extent.west, extent.north]]
+    area = tmp_path / "area.geojson"
+    area.write_text(json.dumps({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}), encoding="utf-8")
+    files = ImportFiles(path, [JAPAN_DEM], population=[CENSUS_MESH], robot_areas=[area])
+    imported = import_region("kofu", files, bbox=extent)
+    region, population = imported.region, imported.region.population
+    assert population is not None
+    assert 50_000 < population.persons.sum() < 250_000
+    assert [name for name, _ in population.bands] == ["0-14", "15-64", "65+", "75+"]
+    bands = dict(population.bands)
+    assert 0.2 < bands["65+"].sum() / population.persons.sum() < 0.4
+    at = {node.node_id: node.position for node in region.nodes}
+    assert all(max(at[edge.a].lon, at[edge.b].lon) < 138.5701 for edge in region.edges if edge.robot or edge.road)
+    assert any(edge.robot for edge in region.edges)
+    assert unpack(pack(region)) == region
+
+
 @pytest.mark.parametrize("name", ["", "山の村", "x" * 41, "../.."])
 def test_a_region_needs_a_name_that_can_be_an_id(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="needs a letter a-z or digit"):
@@ -229,6 +255,9 @@ def test_the_command_explains_mistakes_in_one_line(
         (("a", "--osm", str(dem), "--dem", str(dem)), "not an OpenStreetMap PBF file"),
         (("a", *osm, "--dem", str(dem), "--sites", str(path)), "--sites"),
         (("a", *osm, "--dem", str(dem), "--zones", str(path)), "not GeoJSON"),
+        (("a", *osm, "--dem", str(dem), "--robot-area", str(path)), "--robot-area"),
+        (("a", *osm, "--dem", str(dem), "--population", str(dem)), "--population"),
+        (("a", *osm, "--dem", str(dem), "--roads-without-sidewalk", "motorway"), "--roads-without-sidewalk 'motorway'"),
     ):
         assert _todoke(monkeypatch, home, *arguments) == 2
         lines = [line for line in capsys.readouterr().err.splitlines() if line]

@@ -10,8 +10,8 @@ import pytest
 import shapely
 
 from routing.errors import BadInput
-from routing.geo import LocalFrame, Position
-from routing.region import zones as zones_module
+from routing.formats import zone_files, zones_geojson
+from routing.geo import Position
 from routing.region.extent import Extent
 from routing.region.model import Zone
 from routing.region.notes import ImportNotes
@@ -34,7 +34,7 @@ def _polygon(*rings: Any) -> dict[str, Any]:
 def _read(folder: Path, data: Any, notes: ImportNotes | None = None) -> list[Zone]:
     path = folder / "zones.geojson"
     path.write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
-    return read_zones(path, EXTENT, FRAME, notes or ImportNotes())
+    return read_zones(path, EXTENT, notes or ImportNotes())
 
 
 def _shape(zone: Zone) -> shapely.Polygon:
@@ -172,14 +172,15 @@ def test_other_coordinates_and_huge_files_are_refused(tmp_path: Path, monkeypatc
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3857"}}
     with pytest.raises(BadInput, match="EPSG::3857; longitude and latitude"):
         _read(tmp_path, {"crs": crs, "features": [_feature(_polygon(SQUARE))]})
-    monkeypatch.setattr(zones_module, "MAX_FEATURES", 2)
+    for module in (zone_files, zones_geojson):
+        monkeypatch.setattr(module, "MAX_FEATURES", 2)
     with pytest.raises(BadInput, match="3 features; at most 2"):
         _read(tmp_path, {"features": [_feature(_polygon(SQUARE))] * 3})
-    monkeypatch.setattr(zones_module, "MAX_BYTES", 10)
+    monkeypatch.setattr(zones_geojson, "MAX_BYTES", 10)
     with pytest.raises(BadInput, match="larger than"):
         _read(tmp_path, {"features": [_feature(_polygon(SQUARE))]})
     with pytest.raises(BadInput, match=r"nowhere\.geojson: cannot be read"):
-        read_zones(tmp_path / "nowhere.geojson", EXTENT, LocalFrame(Position(42.5, 1.5)), ImportNotes())
+        read_zones(tmp_path / "nowhere.geojson", EXTENT, ImportNotes())
 
 
 def test_ids_of_different_makers_become_distinct() -> None:
@@ -191,8 +192,8 @@ def test_ids_of_different_makers_become_distinct() -> None:
 def test_the_example_of_the_standard() -> None:
     around = Extent(50.0, 2.5, 50.2, 2.8)
     path = SHARED / "zones" / "Example_GeoZone_Circle.json"
-    [zone] = read_zones(path, around, around.frame, ImportNotes())
-    assert (zone.zone_id, zone.kind) == ("ABC1234", "prohibited")
+    [zone] = read_zones(path, around, ImportNotes())
+    assert (zone.zone_id, zone.kind) == ("ABC1234", "population")
     shape = shapely.Polygon([around.frame.to_local(Position(lat, lon)) for lat, lon in zone.ring])
     centre = around.frame.to_local(Position(50.122901, 2.636866))
     assert shape.contains(shapely.Point(*centre).buffer(3_499))

@@ -9,6 +9,7 @@ import time
 import zipfile
 import zlib
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,20 @@ from routing.region.bundle import (
     stated_hash,
     unpack,
 )
-from routing.region.model import Feature, GroundEdge, Obstacle, Population, Region, WayKind
+from routing.region.model import (
+    AltitudeReference,
+    Feature,
+    GroundEdge,
+    LaneSection,
+    Layer,
+    Obstacle,
+    Period,
+    Population,
+    Region,
+    Restriction,
+    WayKind,
+    Zone,
+)
 from routing.region.sample import sample_region
 from tests.problems import village
 
@@ -43,11 +57,35 @@ def _with_everything() -> Region:
     first = region.edges[0]
     return replace(
         region,
-        edges=(GroundEdge(first.a, first.b, 12.5, WayKind.STEPS, 1.5, "stone", True, False), *region.edges[1:]),
+        edges=(
+            GroundEdge(first.a, first.b, 12.5, WayKind.STEPS, 1.5, "stone", True, False, True, True, 0.1, 0.12, 5.5),
+            *region.edges[1:],
+        ),
         obstacles=(Obstacle("o1", "mast", "Mast", (Position(35.47, 138.36, 460.0),), 30.0),),
         features=(Feature("river", "川", ((35.47, 138.36), (35.48, 138.37)), False),),
-        population=Population(-500.0, -500.0, 250.0, np.arange(16.0).reshape(4, 4)),
+        population=Population(
+            -500.0, -500.0, 250.0, np.arange(16.0).reshape(4, 4), (("65+", np.ones((4, 4))),), "census"
+        ),
+        zones=(*region.zones, _zone()),
+        lanes=(
+            LaneSection(
+                "s1", "a", "b", (Position(35.47, 138.36, 520.0), Position(35.48, 138.36, 530.0)), 80.0, True, 3
+            ),
+        ),
+        canopy=Layer(-500.0, -500.0, 100.0, np.full((3, 4), 18.0), "survey"),
+        radio=Layer(-500.0, -500.0, 100.0, np.array([[30.0, np.inf], [60.0, 0.0]]), "model"),
+        geoid=Layer(-500.0, -500.0, 500.0, np.full((2, 2), 41.5), "EGM2008 (EPSG:3855)"),
     )
+
+
+def _zone() -> Zone:
+    """A zone with everything a zone can have."""
+    begins = datetime(2026, 4, 1, 9, 0, tzinfo=timezone(timedelta(hours=9)))
+    return Zone(
+        "festival", "event", "祭", "Festival", ((35.47, 138.36), (35.48, 138.36), (35.48, 138.37)),
+        30.0, AltitudeReference.AGL, 700.0, AltitudeReference.AMSL, Restriction.CONDITIONAL, ("lane",),
+        (Period(begins, None, (5, 6), 600, 60),), 35.0,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("make", [lambda: village(1), _with_everything, lambda: town(1)])
@@ -84,6 +122,13 @@ def test_the_hash_sees_every_part() -> None:
         replace(region, population=moved),
         replace(region, obstacles=()),
         replace(region, features=()),
+        replace(region, lanes=()),
+        replace(region, canopy=region.radio, radio=region.canopy),
+        replace(region, geoid=None),
+        replace(region, geoid=replace(region.geoid, source="another")),
+        replace(region, population=replace(region.population, bands=())),
+        replace(region, zones=(*region.zones[:-1], replace(region.zones[-1], ceiling_m=710.0))),
+        replace(region, zones=(*region.zones[:-1], replace(region.zones[-1], schedule=()))),
         replace(region, edges=(replace(region.edges[0], robot=True), *region.edges[1:])),
     ]
     assert len({other.content_hash() for other in [region, *others]}) == len(others) + 1
@@ -130,16 +175,16 @@ def test_noise_is_refused(noise: bytes) -> None:
             unpack(blob)
 
 
-def _blob(text: bytes, *shape: int, rasters: bytes = b"") -> bytes:
-    return MAGIC + struct.pack("<5I", len(text), *shape) + zlib.compress(text + rasters)
+def _blob(text: bytes, raster_bytes: int = 0, *, rasters: bytes = b"") -> bytes:
+    return MAGIC + struct.pack("<2I", len(text), raster_bytes) + zlib.compress(text + rasters)
 
 
 @pytest.mark.parametrize(
     "blob",
     [
-        _blob(b"{}", 2**32 - 1, 2**32 - 1, 0, 0),
-        _blob(b"{}", 2**16, 2**16, 2**16, 2**16),
-        MAGIC + struct.pack("<5I", 10, 2, 2, 0, 0) + zlib.compress(b"\0" * (MAX_BYTES // 8), 9),
+        _blob(b"{}", 2**32 - 1),
+        _blob(b"{}", MAX_BYTES),
+        MAGIC + struct.pack("<2I", 10, 16) + zlib.compress(b"\0" * (MAX_BYTES // 8), 9),
         b"\0" * (MAX_PACKED_BYTES + 1),
     ],
 )
@@ -154,7 +199,7 @@ GRID = np.zeros((2, 2), dtype="<f4").tobytes()
 @pytest.mark.parametrize("text", [b"", b"[]", b"5", b"{", b"\xff", b"[" * 50_000, b"{}", b'{"origin": 1e999}'])
 def test_a_blob_with_other_json_is_refused(text: bytes) -> None:
     with pytest.raises(BadInput, match="packed region"):
-        unpack(_blob(text, 2, 2, 0, 0, rasters=GRID))
+        unpack(_blob(text, 16, rasters=GRID))
 
 
 @pytest.mark.parametrize(
@@ -173,13 +218,20 @@ def test_a_blob_with_other_json_is_refused(text: bytes) -> None:
         (("edges", "robot", 0), 1, "true or false is needed"),
         (("zones", 0, "ring"), [[1.0]], "malformed"),
         (("terrain", "step_m"), -1.0, "step_m positive"),
-        (("population",), {"west_m": 0, "south_m": 0, "step_m": 1}, "persons"),
+        (("population",), {"west_m": 0, "south_m": 0, "step_m": 1, "bands": [], "source": ""}, "persons"),
+        (("radio",), {"west_m": 0, "south_m": 0, "step_m": 1, "source": ""}, "radio has a place but no raster"),
+        (("rasters",), {"terrain": [2, 3]}, "of another length"),
+        (("rasters",), {"terrain": [-2, -2]}, "no shape that can be"),
+        (("rasters",), {"canopy": [2, 2]}, "raster 'canopy' has values but no place"),
+        (("zones", 0, "floor_reference"), "sea", "sea"),
+        (("zones", 0, "schedule"), [{"begins": "2026-04-01T00:00", "ends": None}], "time zone is needed"),
+        (("lanes",), [{"section_id": 1}], "text is needed"),
         (("region_id",), None, "text is needed"),
     ],
 )
 def test_a_malformed_part_is_named(path: tuple[Any, ...], value: object, words: str) -> None:
     region = village(1)
-    data = json.loads(json.dumps(region.to_json()))
+    data = json.loads(json.dumps(region.to_json())) | {"rasters": {"terrain": [2, 2]}}
     spot = data
     for key in path[:-1]:
         spot = spot[key]
@@ -187,7 +239,7 @@ def test_a_malformed_part_is_named(path: tuple[Any, ...], value: object, words: 
         del spot[path[-1]]
     else:
         spot[path[-1]] = value
-    blob = _blob(json.dumps(data).encode(), 2, 2, 0, 0, rasters=GRID)
+    blob = _blob(json.dumps(data).encode(), 16, rasters=GRID)
     with pytest.raises(BadInput, match=words):
         unpack(blob)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.deconflict import Occupancy, first_free, forbidden, given_trip, occupancy, too_near
+from routing.deconflict import GUARD_S, Occupancy, first_free, forbidden, given_trip, occupancy, too_near
 from routing.plan import Plan, Trip
 from routing.problem import FleetVehicle, GivenTrip, Problem, Separation, Stay, TimedPosition
 from routing.region.model import Region
@@ -46,7 +46,7 @@ def test_flights_that_cross_must_not_be_at_the_crossing_together() -> None:
     # At the crossing after 100 s and after 50 s: equal if the second leaves 50 s later. Within 20 s of lateness, and
     # the time in which the two of them fly past one another at 50 m and more.
     assert (least + greatest) / 2 == pytest.approx(50, abs=2)
-    assert 20 + 50 * 2**0.5 / 10 < (greatest - least) / 2 < 20 + 50 * 2**0.5 / 10 + 5
+    assert 20 + 50 * 2**0.5 / 10 < (greatest - least) / 2 < 20 + 50 * 2**0.5 / 10 + GUARD_S + 4
 
 
 def test_flights_one_above_the_other_or_far_apart_are_free() -> None:
@@ -68,8 +68,8 @@ def test_vertical_flight_at_neighbouring_pads_is_one_at_a_time_whatever_the_heig
     down = _flight((14, 0, 100), (14, 0, 0), speed_mps=2.0)
     far = _flight((60, 0, 100), (60, 0, 0), speed_mps=2.0)
     ((least, greatest),) = forbidden(up, down, APART)
-    assert least == pytest.approx(-70, abs=1.1)
-    assert greatest == pytest.approx(70, abs=1.1)
+    assert least == pytest.approx(-70 - GUARD_S, abs=0.1)
+    assert greatest == pytest.approx(70 + GUARD_S, abs=0.1)
     assert not len(forbidden(up, far, APART))
 
 
@@ -82,7 +82,7 @@ def test_a_robot_and_a_drone_do_not_share_a_drop_point() -> None:
     assert not len(forbidden(stay, elsewhere, APART))
     ((least, greatest),) = forbidden(stay, drop, APART)
     # The drone has the place for all of its way down and up, 0 to 120 s.
-    assert (least, greatest) == (300 - 120 - 21, 330 - 0 + 21)
+    assert (least, greatest) == (300 - 120 - 20 - GUARD_S, 330 - 0 + 20 + GUARD_S)
 
 
 def test_the_first_free_moment_lies_after_ranges_that_overlap() -> None:
@@ -213,7 +213,7 @@ def test_a_given_trip_is_late_by_what_it_is_told_and_begins_where_it_is_told() -
 
 
 def test_a_late_launch_is_asked_about_before_it_is_made() -> None:
-    made = _busy(2)
+    made = replace(_busy(2), max_trips_per_vehicle=2)
     trips = _trips(made, solve(made))
     (first, second), frame = [trip for trip in trips if trip[1].trip_id.endswith("-t1")], made.region.frame
     others = [given_trip(second[1], second[0], made.region)]

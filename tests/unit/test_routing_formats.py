@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,23 @@ from routing.formats.json import (
 from routing.formats.orders_csv import MAX_BYTES, MAX_PROBLEMS, MAX_ROWS, BadRows, OrderRow, RowProblem, read_orders
 from routing.geo import Position
 from routing.plan import Plan, Unserved
-from routing.problem import GivenTrip, Separation, Stay, TimedPosition
+from routing.problem import (
+    AirborneLimit,
+    Category,
+    GivenTrip,
+    Intent,
+    Pack,
+    Permit,
+    Policy,
+    Problem,
+    Separation,
+    Station,
+    Stay,
+    TimedPosition,
+)
+from routing.region.model import AltitudeReference, Period, Restriction, Zone
 from routing.solve import solve
+from routing.vehicle_type import Airframe
 from routing.wind import Wind
 from tests.problems import START, drone, minutes, order, problem, random_problem, village
 
@@ -95,6 +110,70 @@ _GIVEN = (
 )
 
 
+def _full() -> Problem:
+    """A problem with something in each of its fields."""
+    ring = ((35.5, 138.4), (35.5, 138.5), (35.6, 138.4))
+    cold = replace(drone().type, airframe=Airframe.VTOL, capacity_at_c=((-10.0, 0.7), (20.0, 1.0)), compartments=2)
+    zone = Zone(
+        "z", "event", "祭り", "Fair", ring, 10.0, AltitudeReference.AGL, 900.0, AltitudeReference.AMSL,
+        Restriction.CONDITIONAL, ("lane",), (Period(START, None, (5, 6), 540, 1_020),), 35.0,
+    )  # fmt: skip
+    return replace(
+        problem(
+            [
+                replace(
+                    order("a"), release=START, due=minutes(30), late_cost=2.5, service_s=20.0, pickup_s=90.0,
+                    temperature="chilled", unserved_cost=1e5,
+                )
+            ],
+            [
+                replace(
+                    drone(kind=cold), pad=None, shift_end=minutes(300), battery_health=0.9, category=Category.LEVEL_3_5
+                )
+            ],
+        ),
+        intents=(Intent("i", ring, 500.0, 600.0, START, minutes(10)),),
+        zones=(zone,),
+        permits=(Permit("p", ring, 120.0, START, None, 480, 1_080, 540, True, ("t",), ("v",), ("x",), ("z",)),),
+        stations=(Station("hub-1", cold.type_id, (Pack("k", 0.8, minutes(5)),), 2),),
+        airborne=(AirborneLimit(Category.LEVEL_4, 1),),
+        policy=Policy(0.3, True, False, True, 5, False),
+        temperature_c=-3.5,
+        given=_GIVEN,
+    )  # fmt: skip
+
+
+def test_every_field_of_a_problem_comes_back_as_it_was() -> None:
+    made = _full()
+    again = problem_from_json(_through_text(problem_to_json(made)), made.region)
+    assert again == made
+    plain = Problem(made.region, made.orders, made.vehicles, made.start)
+    same = {field.name for field in fields(made) if getattr(made, field.name) == getattr(plain, field.name)}
+    # What is not different here would not be missed if it were lost.
+    assert same <= {"region", "orders", "vehicles", "start", "seed", "max_trips_per_vehicle", "wind", "separation",
+                    "pad_times"}  # fmt: skip
+
+
+def test_a_problem_from_before_there_were_these_fields_has_their_defaults() -> None:
+    made = problem([order("a")], [drone()])
+    data = _through_text(problem_to_json(made))
+    old = {"region_hash", "orders", "vehicles", "start", "seed", "max_trips_per_vehicle", "wind", "separation", "given"}
+    data = {name: value for name, value in data.items() if name in old}
+    of_order = {"order_id", "pickup_site", "dropoff_site", "mass_kg", "volume_l", "earliest", "latest", "priority"}
+    data["orders"] = [{name: value for name, value in each.items() if name in of_order} for each in data["orders"]]
+    of_vehicle = {"vehicle_id", "type", "home_site", "available_from", "pad"}
+    data["vehicles"] = [{name: v for name, v in each.items() if name in of_vehicle} for each in data["vehicles"]]
+    assert problem_from_json(data, made.region) == made
+
+
+def test_a_trip_with_pads_and_a_pack_comes_back_and_one_without_them_is_read() -> None:
+    plan = solve(problem([order("a")], [drone()]))
+    trip = replace(plan.routes[0].trips[0], pad=1, landing_pad=2, pack_id="k", return_alt_amsl_m=700.5)
+    data = _through_text(trip_to_json(trip))
+    assert trip_from_json(data) == trip
+    assert trip_from_json({name: data[name] for name in ("trip_id", "legs")}) == plan.routes[0].trips[0]
+
+
 def _changed(path: tuple[str | int, ...], value: object) -> Any:
     data = problem_to_json(problem([order("a")]))
     spot: Any = data
@@ -123,9 +202,11 @@ def _changed(path: tuple[str | int, ...], value: object) -> Any:
         (("vehicles", 0, "type", "kind"), "boat", r"problem\.vehicles\[0\]\.type\.kind: 'boat' is not known"),
         (("vehicles", 0, "type", "battery_wh"), None, r"problem\.vehicles\[0\]\.type\.battery_wh"),
         (("vehicles", 0, "pad"), 0.5, r"problem\.vehicles\[0\]\.pad: must be a whole number"),
-        (("wind",), ..., r"problem\.wind: missing"),
+        (("wind",), None, r"problem\.wind: must be an object, not null"),
         (("wind", "east_mps"), "W", r"problem\.wind\.east_mps: must be a number, not text"),
-        (("separation", "late_s"), ..., r"problem\.separation\.late_s: missing"),
+        (("separation", "late"), 1.0, r"problem\.separation\.late: is not known; known are horizontal_m, "),
+        (("zones",), [{"zone_id": "z"}], r"problem\.zones\[0\]\.kind: missing"),
+        (("permits",), [{"permit_id": "p", "ring": [[1.0]]}], r"problem\.permits\[0\]\.ring\[0\]: must be a list of 2"),
         (("given",), [{}], r"problem\.given\[0\]\.trip_id: missing"),
         (
             ("given",),

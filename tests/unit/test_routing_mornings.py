@@ -42,8 +42,8 @@ def test_a_morning_with_two_hubs_is_planned_in_seconds_and_holds() -> None:
     kinds = [vehicle_id.split("-")[0] for vehicle_id in _served(plan).values()]
     assert min(kinds.count("drone"), kinds.count("robot")) >= 6
     assert {len(route.trips) > 1 for route in plan.routes if route.vehicle_id.startswith("drone")} >= {True}
-    assert all(entry.reason.startswith("out of range") for entry in plan.unserved)
-    assert solve(made) == plan
+    assert all(entry.reason.startswith(("out of range", "no way")) for entry in plan.unserved)
+    assert solve(made, work=200) == solve(made, work=200)
 
 
 @pytest.mark.parametrize("seed", range(2, 6))
@@ -68,7 +68,7 @@ def test_a_strong_wind_is_the_reason_and_it_is_not_final() -> None:
     assert "wind of 10.0 m/s, gusts 17.0 m/s, is too strong" in reason
     assert not final
     # It can be flown there and back, but not on one battery: another day it can.
-    weak = replace(DRONE, battery_wh=185.0)
+    weak = replace(DRONE, battery_wh=0.53 * DRONE.battery_wh)
     head = replace(problem([order("a", "drop-8")], [drone(kind=weak)]), wind=Wind(-9.0, 9.0))
     assert not solve(replace(head, wind=Wind())).unserved
     reason, final = _reason(head)

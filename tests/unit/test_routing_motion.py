@@ -1,4 +1,4 @@
-"""How long movements take, and what they cost in energy."""
+"""How long movements take, and at which airspeeds."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.energy import (
-    CLIMB_EFFICIENCY,
-    GRAVITY_MPS2,
-    movement_wh,
-    rolling_power_w,
-    rotor_power_w,
-    service_wh,
-    usable_wh,
+from routing.driving import (
+    ASPHALT,
+    CROSSING_WAIT_S,
+    ROBOT_TURN_RADPS,
+    ROLLING,
+    WALKING_MPS,
+    Stretch,
+    drive,
+    stretches,
 )
 from routing.errors import TooWindy
 from routing.geo import LocalFrame, Position
-from routing.motion import CROSSING_WAIT_S, ROBOT_TURN_RADPS, SPOOL_UP_S, Flight, Movement, drive, fly, ramped_s
+from routing.motion import HELD_SHARE, HOP_MPS, SPOOL_UP_S, fly
+from routing.movement import Flight, Movement, trapezoids
+from routing.region.model import GroundEdge
+from routing.vehicle_type import VehicleType
 from routing.wind import CALM, Wind, along_track_mps, ground_speed_mps
-from tests.problems import DRONE, ROBOT
+from tests.problems import DRONE, ROAD_ROBOT, ROBOT, VTOL
 
 FRAME = LocalFrame(Position(35.0, 138.0))
 
@@ -41,12 +45,15 @@ def _flown(*points: tuple[float, float, float], wind: Wind = CALM, **ends: Any) 
 
 
 def test_from_rest_to_rest_a_long_way_adds_one_ramp_and_a_short_one_never_reaches_the_speed() -> None:
+    def seconds(metres: float, brake_mps2: float = 2.0) -> float:
+        return sum(phase[0] for phase in trapezoids([metres], [10.0], [], 2.0, brake_mps2))
+
     # v / a of ramps: half of each of the two is lost against full speed.
-    assert ramped_s(1000.0, 10.0, 2.0) == pytest.approx(100.0 + 5.0)
-    assert ramped_s(8.0, 10.0, 2.0) == pytest.approx(2 * math.sqrt(8.0 / 2.0))
-    assert ramped_s(0.0, 10.0, 2.0) == 0.0
+    assert seconds(1000.0) == pytest.approx(100.0 + 5.0)
+    assert seconds(8.0) == pytest.approx(2 * math.sqrt(8.0 / 2.0))
+    assert seconds(0.0) == 0.0
     # Braking at half the rate: its ramp loses twice as much.
-    assert ramped_s(1000.0, 10.0, 2.0, 1.0) == pytest.approx(100.0 + 2.5 + 5.0)
+    assert seconds(1000.0, 1.0) == pytest.approx(100.0 + 2.5 + 5.0)
 
 
 def test_a_straight_flight_is_spool_up_climb_cruise_and_descent() -> None:
@@ -140,12 +147,11 @@ def test_a_leg_that_the_wind_or_its_gusts_do_not_allow_has_no_way(wind: Wind) ->
         _flown((0, 0, 80), (1000, 0, 80), wind=wind)
 
 
-def test_a_headwind_costs_time_and_energy_and_a_light_tailwind_neither() -> None:
+def test_a_headwind_costs_time_and_a_tailwind_saves_a_multirotor_none() -> None:
     path = ((0.0, 0.0, 80.0), (3000.0, 0.0, 80.0))
     calm, head, tail = (_flown(*path, wind=wind).movement for wind in (CALM, Wind(-8, 0), Wind(4, 0)))
     assert head.duration_s > 1.35 * calm.duration_s
-    assert movement_wh(DRONE, 0.5, head) > 1.4 * movement_wh(DRONE, 0.5, calm)
-    assert tail == calm
+    assert tail.duration_s == calm.duration_s
 
 
 def test_a_robot_never_drives_faster_than_the_law_allows() -> None:
@@ -158,6 +164,98 @@ def test_a_robot_climbs_the_ups_and_not_the_downs() -> None:
     assert drive(ROBOT, FRAME, way).climb_m == pytest.approx(4.0)
 
 
+def _vtol(*points: tuple[float, float, float], wind: Wind = CALM, **ends: Any) -> Flight:
+    given = {"from_alt_amsl_m": 0.0, "to_alt_amsl_m": 0.0, "takes_off": True, "lands": True}
+    return fly(VTOL, FRAME, _path(*points), **(given | ends), wind=wind)
+
+
+FAR = ((0.0, 0.0, 80.0), (10_000.0, 0.0, 80.0))
+
+
+def test_a_vtol_goes_up_speeds_up_cruises_on_its_wing_slows_down_and_comes_down() -> None:
+    movement = _vtol(*FAR).movement
+    spells = movement.spells
+    on_wing = [spell.on_wing for spell in spells]
+    first, last = on_wing.index(True), len(on_wing) - on_wing[::-1].index(True)
+    assert all(on_wing[first:last])
+    assert sum(spell.seconds for spell in spells[:first]) > 80 / VTOL.climb_speed_mps + VTOL.transition_s
+    assert sum(spell.seconds for spell in spells[last:]) > 80 / VTOL.descent_speed_mps + VTOL.transition_s
+    cruise = [spell for spell in spells if spell.on_wing]
+    assert {spell.airspeed_mps for spell in cruise} == {VTOL.cruise_speed_mps}
+    # Two transitions of 12 s at half the speed on average, and the rest at cruise speed.
+    assert sum(s.seconds for s in cruise) == pytest.approx(10_000 / 25.0 - VTOL.transition_s, rel=0.04)
+    assert movement.duration_s == pytest.approx(sum(spell.seconds for spell in spells))
+
+
+def test_the_wind_makes_a_vtol_faster_and_slower() -> None:
+    def cruise_mps(wind: Wind) -> float:
+        near, far = (_vtol((0, 0, 80), (end, 0, 80), wind=wind).movement.duration_s for end in (10_000, 20_000))
+        return 10_000 / (far - near)
+
+    assert cruise_mps(CALM) == pytest.approx(25.0 * HELD_SHARE)
+    assert cruise_mps(Wind(8, 0)) == pytest.approx(33.0 * HELD_SHARE)
+    assert cruise_mps(Wind(-8, 0)) == pytest.approx(17.0 * HELD_SHARE)
+    # 25 m/s through the air, 15 across: 20 are left.
+    assert cruise_mps(Wind(0, 15)) == pytest.approx(20.0 * HELD_SHARE)
+
+
+@pytest.mark.parametrize("wind", [Wind(0, 25.5), Wind(-24.5, 0), Wind(0, 10, 26)])
+def test_a_crosswind_above_its_airspeed_lets_a_vtol_not_fly(wind: Wind) -> None:
+    with pytest.raises(TooWindy, match="too strong"):
+        _vtol(*FAR, wind=wind)
+
+
+def test_a_vtol_stays_on_its_rotors_where_the_way_is_too_short_for_its_wing() -> None:
+    hop = _vtol((0, 0, 80), (200, 0, 80)).movement
+    assert not any(spell.on_wing for spell in hop.spells)
+    assert hop.duration_s > 200 / HOP_MPS
+    assert any(spell.on_wing for spell in _vtol((0, 0, 80), (900, 0, 80)).movement.spells)
+
+
+def test_a_vtol_takes_gentle_corners_at_speed_slows_for_others_and_turns_on_its_rotors_at_sharp_ones() -> None:
+    def by(turn_deg: float) -> Movement:
+        turn = math.radians(turn_deg)
+        return _vtol((0, 0, 80), (5000, 0, 80), (5000 + 5000 * math.cos(turn), 5000 * math.sin(turn), 80)).movement
+
+    def stretches_on_wing(movement: Movement) -> int:
+        flags = [spell.on_wing for spell in movement.spells]
+        return sum(1 for before, now in pairwise([False, *flags]) if now and not before)
+
+    straight = by(0)
+    assert by(40).duration_s == pytest.approx(straight.duration_s, abs=0.1)
+    assert straight.duration_s + 0.5 < by(60).duration_s < straight.duration_s + 10
+    assert by(110).duration_s > straight.duration_s + VTOL.transition_s / 2
+    assert [stretches_on_wing(by(turn)) for turn in (0, 40, 60, 110)] == [1, 1, 1, 2]
+
+
+def test_a_vtol_circles_up_where_its_path_is_too_steep() -> None:
+    steep = _vtol((0, 0, 80), (1000, 0, 280)).movement
+    assert sum(spell.seconds for spell in steep.spells if spell.on_wing) > 0.5 * 200 / VTOL.climb_speed_mps
+    assert steep.climb_m == pytest.approx(280)
+
+
+@given(st.lists(st.tuples(st.floats(-9e3, 9e3), st.floats(-9e3, 9e3), st.floats(60, 400)), min_size=2, max_size=6))
+def test_spells_add_up_to_the_time_and_the_height_of_a_flight(points: list[tuple[float, float, float]]) -> None:
+    for kind in (DRONE, VTOL):
+        movement = fly(kind, FRAME, _path(*points), from_alt_amsl_m=0, to_alt_amsl_m=0, wind=Wind(3, 1, 6)).movement
+        assert sum(spell.seconds for spell in movement.spells) == pytest.approx(movement.duration_s)
+        assert sum(spell.seconds for spell in movement.gust_spells) > 0.0
+        rotors = kind is DRONE
+        climbed = sum(s.seconds * max(0.0, s.climb_mps) for s in movement.spells)
+        assert climbed == pytest.approx(movement.climb_m, abs=0.1) if rotors else climbed >= movement.climb_m - 0.1
+
+
+def test_gusts_are_met_in_the_airspeed_of_the_spells_in_gusts_alone() -> None:
+    flight = _flown((0, 0, 80), (3000, 0, 80), wind=Wind(-3, 0, 6)).movement
+    assert max(spell.airspeed_mps for spell in flight.spells) == pytest.approx(13.0, rel=0.03)
+    assert max(spell.airspeed_mps for spell in flight.gust_spells) == pytest.approx(15.0, rel=0.07)
+    # In calm air a gust comes from ahead, whichever way one flies.
+    for end in ((3000, 0, 80), (-3000, 0, 80)):
+        sudden = _flown((0, 0, 80), end, wind=Wind(gust_mps=4.0)).movement
+        assert max(spell.airspeed_mps for spell in sudden.gust_spells) == pytest.approx(14.0, rel=0.03)
+        assert max(spell.airspeed_mps for spell in sudden.spells) == pytest.approx(10.0, rel=0.03)
+
+
 def test_a_robot_stops_for_sharp_corners_and_waits_at_crossings() -> None:
     straight = drive(ROBOT, FRAME, _path((0, 0, 0), (100, 0, 0), (200, 0, 0)))
     corner = drive(ROBOT, FRAME, _path((0, 0, 0), (100, 0, 0), (100, 100, 0)))
@@ -167,32 +265,48 @@ def test_a_robot_stops_for_sharp_corners_and_waits_at_crossings() -> None:
     assert crossed.duration_s == pytest.approx(straight.duration_s + 2 * CROSSING_WAIT_S)
 
 
-def test_rotor_power_grows_with_mass_to_the_power_one_and_a_half() -> None:
-    assert rotor_power_w(DRONE, 0.0) == DRONE.cruise_power_w
-    # Twice the mass: 2^1.5.
-    assert rotor_power_w(DRONE, DRONE.empty_mass_kg) == pytest.approx(DRONE.cruise_power_w * 2**1.5)
+def test_a_road_robot_keeps_to_the_limits_of_roads_and_of_its_class() -> None:
+    way = _path((0, 0, 0), (2000, 0, 0))
+
+    def mean_mps(*on: Stretch, kind: VehicleType = ROAD_ROBOT) -> float:
+        return 2000 / drive(kind, FRAME, way, stretches=on).duration_s
+
+    assert mean_mps() == pytest.approx(ROAD_ROBOT.cruise_speed_mps, rel=0.02)
+    assert mean_mps(Stretch(max_speed_mps=3.0)) == pytest.approx(3.0, rel=0.02)
+    assert mean_mps(kind=replace(ROAD_ROBOT, cruise_speed_mps=9.0)) == pytest.approx(20 / 3.6, rel=0.02)
+    assert mean_mps(Stretch(max_speed_mps=0.5), kind=ROBOT) == pytest.approx(ROBOT.cruise_speed_mps, rel=0.02)
 
 
-def test_a_climb_costs_its_height_over_the_efficiency() -> None:
-    level, up = Movement(1000, 120, 0), Movement(1000, 120, 100)
-    lift_j = (DRONE.empty_mass_kg + 1.0) * GRAVITY_MPS2 * 100 / CLIMB_EFFICIENCY
-    assert movement_wh(DRONE, 1.0, up) - movement_wh(DRONE, 1.0, level) == pytest.approx(lift_j / 3600)
-    assert movement_wh(DRONE, 0.0, level) == pytest.approx(DRONE.cruise_power_w * 120 / 3600)
+def test_a_road_robot_is_slower_on_slopes_up_and_down() -> None:
+    def seconds(rise_m: float, incline: float | None = None) -> float:
+        on = (Stretch(incline=incline),)
+        return drive(ROAD_ROBOT, FRAME, _path((0, 0, 0), (500, 0, rise_m)), stretches=on).duration_s
+
+    level, steepest = seconds(0), seconds(500 * ROAD_ROBOT.max_slope)
+    assert steepest == pytest.approx(500 / WALKING_MPS, rel=0.03)
+    assert level < seconds(25) < steepest
+    assert level < seconds(-25)
+    # What is tagged counts for more than heights of nodes.
+    assert seconds(0, incline=0.05) == pytest.approx(seconds(25), rel=0.01)
 
 
-def test_a_loaded_robot_needs_more_only_for_rolling() -> None:
-    assert rolling_power_w(ROBOT, 0.0) == ROBOT.cruise_power_w
-    extra = rolling_power_w(ROBOT, 20.0) - rolling_power_w(ROBOT, 0.0)
-    assert extra == pytest.approx((ROBOT.cruise_power_w - ROBOT.idle_power_w) * 20.0 / ROBOT.empty_mass_kg)
+def test_stretches_are_read_in_the_direction_of_the_way() -> None:
+    edge = GroundEdge("a", "b", 10.0, surface="gravel", incline=0.08, max_speed_mps=4.0)
+    there, back, unknown = stretches(("a", "b", "a", "z"), {("a", "b"): edge})
+    assert there == Stretch("gravel", 4.0, 0.08)
+    assert back == Stretch("gravel", 4.0, -0.08)
+    assert unknown == Stretch()
 
 
-def test_a_drone_hovers_while_it_serves_and_a_robot_stands() -> None:
-    assert service_wh(DRONE, 0.0, 36.0) == pytest.approx(DRONE.cruise_power_w / 100)
-    assert service_wh(ROBOT, 20.0, 36.0) == pytest.approx(ROBOT.idle_power_w / 100)
+def test_a_tagged_incline_is_climbed_whatever_the_heights_say() -> None:
+    way = _path((0, 0, 0), (100, 0, 0))
+    assert drive(ROBOT, FRAME, way, stretches=(Stretch(incline=0.1),)).climb_m == pytest.approx(10.0)
+    assert drive(ROBOT, FRAME, way, stretches=(Stretch(incline=-0.1),)).climb_m == 0.0
 
 
-def test_the_certified_range_of_the_profile_is_within_its_usable_energy() -> None:
-    """11.4 km at 36 km/h without payload (public type certificate data of the PF2-CAT3 class)."""
-    ends: dict[str, Any] = {"from_alt_amsl_m": 0, "to_alt_amsl_m": 0, "takes_off": True, "lands": True}
-    needed = movement_wh(DRONE, 0.0, _flown((0, 0, 50), (11_400, 0, 50), **ends).movement)
-    assert 0.9 * usable_wh(DRONE) < needed < DRONE.battery_wh
+def test_rough_ground_rolls_worse_than_asphalt() -> None:
+    way = _path((0, 0, 0), (100, 0, 0), (150, 0, 0))
+    mixed = drive(ROBOT, FRAME, way, stretches=(Stretch("gravel"), Stretch("asphalt")))
+    assert mixed.rolling_m == pytest.approx(100 * ROLLING["gravel"] / ASPHALT + 50)
+    assert drive(ROBOT, FRAME, way).rolling_m == pytest.approx(150)
+    assert drive(ROBOT, FRAME, way, stretches=(Stretch("moss"), Stretch())).rolling_m > 300

@@ -256,9 +256,9 @@ def test_a_road_is_crossed_where_it_saves_more_than_the_wait() -> None:
         edges = tuple(replace(edge, crossing=edge.b in ("b", "c") and edge.a in ("a", "b")) for edge in region.edges)
         return GroundNetwork(replace(region, edges=edges)).path("a", "c")
 
-    assert (way(30.0).nodes, way(30.0).crossings) == (("a", "d", "c"), 0)
-    # The two edges of the crossing follow one another: one wait.
-    assert (way(80.0).nodes, way(80.0).crossings) == (("a", "b", "c"), 1)
+    # The wait is 25 m at 6 km/h, and the two edges of the crossing follow one another: one wait.
+    assert (way(20.0).nodes, way(20.0).crossings) == (("a", "d", "c"), 0)
+    assert (way(25.0).nodes, way(25.0).crossings) == (("a", "b", "c"), 1)
 
 
 def test_a_way_that_robots_may_not_use_is_not_taken() -> None:

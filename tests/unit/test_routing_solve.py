@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -11,12 +12,15 @@ import pytest
 
 from routing.energy import usable_wh
 from routing.errors import BadInput
+from routing.modelling import Modelling
 from routing.plan import Plan, StopAction
-from routing.problem import FleetVehicle, OrderRequest, Problem
+from routing.problem import FleetVehicle, OrderRequest, Policy, Problem
 from routing.region.model import Region
-from routing.solve import NO_CAPACITY, solve
+from routing.search import search
+from routing.solve import NO_CAPACITY, solve, who_may
 from routing.travel import Travel
-from routing.trips import TripBook, with_order
+from routing.trip_book import TripBook
+from routing.trips import drop_penalty_s, served
 from routing.validate import validate
 from tests.problems import DRONE, ROBOT, START, drone, minutes, order, problem, random_problem, robot, village
 
@@ -47,7 +51,7 @@ def test_a_drone_flies_to_the_hamlet_and_home() -> None:
     assert home.depart == out.leave
     # 800 m at 10 m/s is 80 s; climb and descent come on top.
     assert 120 < (out.arrive - out.depart).total_seconds() < 240
-    assert out.energy_wh > home.energy_wh * 0.9 > 0
+    assert out.energy_wh > home.energy_wh * 0.8 > 0
 
 
 def test_a_robot_drives_along_the_network_to_the_clinic_and_home() -> None:
@@ -136,7 +140,7 @@ def test_no_more_trips_than_allowed() -> None:
         (order(dropoff="moon"), "drop-off site moon is not in region sugigase", True),
         (order(pickup="moon"), "pickup site moon is not in region sugigase", True),
         (order(dropoff="hub-1"), "pickup and drop-off are the same site, hub-1", True),
-        (order(pickup="drop-1"), "no vehicle is based at pickup site drop-1; vehicles are at hub-1", False),
+        (order(pickup="drop-1"), "no kind of vehicle may stop at both drop-1 and drop-5", True),
         (order(latest=minutes(2)), "before the soonest possible arrival, 2026-04-01T00:02+00:00 by drone-1", False),
         (order(earliest=minutes(-60), latest=minutes(-30)), "the time window ends 32 min before", False),
         (
@@ -152,6 +156,11 @@ def test_an_order_that_nobody_can_serve_comes_back_with_the_reason(
     reason, is_final = _reason(problem([request_]))
     assert words in reason
     assert is_final is final
+
+
+def test_where_vehicles_fetch_nothing_an_order_from_elsewhere_waits_for_one_there() -> None:
+    made = replace(problem([order("a", "drop-6", pickup="drop-5")]), policy=Policy(away_pickups=False))
+    assert _reason(made) == ("no vehicle is based at pickup site drop-5; vehicles are at hub-1", False)
 
 
 def test_a_site_that_no_vehicle_here_may_go_to() -> None:
@@ -199,7 +208,7 @@ def test_what_the_solver_returns_passes_the_validator(seed: int) -> None:
 
 def test_a_tight_battery_is_respected_exactly() -> None:
     """The optimiser's model understates trips of several stops; what it proposes is split where it must be."""
-    weak = replace(DRONE, battery_wh=215.0)
+    weak = replace(DRONE, battery_wh=0.61 * DRONE.battery_wh)
     made = problem(
         [order(f"o{i}", f"drop-{site}", mass_kg=0.3) for i, site in enumerate((5, 6, 7, 8, 5, 6, 7, 8))],
         [drone("drone-1", kind=weak), drone("drone-2", kind=weak, pad=1)],
@@ -228,13 +237,54 @@ def test_equal_problems_and_seeds_give_equal_plans() -> None:
     assert solve(replace(made, seed=5)) == solve(made, seed=5)
 
 
+def test_with_a_count_of_work_the_plan_depends_on_the_seed_alone() -> None:
+    made = random_problem(14, seed=3)
+    first = solve(made, work=400, seed=1, workers=2)
+    assert first == solve(made, work=400, seed=1, workers=2, seconds=0.001)
+    assert validate(made, first) == ()
+
+
+def test_better_plans_are_told_of_as_they_are_found() -> None:
+    made = random_problem(14, seed=3)
+    told: list[tuple[float, float]] = []
+    plan = solve(made, on_better=lambda seconds, cost: told.append((seconds, cost)))
+    assert told == sorted(told, key=lambda each: (each[0], -each[1]))
+    assert told[-1][1] == pytest.approx(plan.cost, abs=0.1)
+
+
+@pytest.mark.alone
+def test_a_search_ends_when_its_time_is_over() -> None:
+    made = random_problem(80, seed=1)
+    solve(made, seconds=0.5)  # what is loaded and compiled on first use is no part of it
+    begun = time.monotonic()
+    plan = solve(made, seconds=2.0)
+    assert time.monotonic() - begun < 2.5
+    assert validate(made, plan) == ()
+
+
+def test_the_search_knows_what_trips_take_exactly() -> None:
+    """Time, energy and cost in the search's model are those of the trips that come of it."""
+    made = random_problem(10, seed=4)
+    book = TripBook(made, Travel.of(made))
+    allowed, _ = who_may(book)
+    modelling = Modelling(book, allowed)
+    found = search(modelling.model, iterations=300, seed=1, workers=1)
+    tours = modelling.tours(found.routes)
+    exact = sum(book.cost(*each) for each in zip(made.vehicles, tours, strict=True))
+    left = sum(drop_penalty_s(book.orders[order_id]) for order_id in allowed if order_id not in served(tours))
+    # But for the few metres between the pads of one hub.
+    assert found.cost == pytest.approx(exact + left, abs=3.0)
+    assert modelling.tours(modelling.routes(tours)) == tours
+
+
 def test_trips_found_by_hand_cost_no_less() -> None:
     """Two orders, one drone: every tour there is, against the plan."""
     made = problem([order("a", "drop-5", mass_kg=0.4), order("b", "drop-8", mass_kg=0.4)], [drone()])
     book = TripBook(made, Travel(made.region))
-    tours = [tour for first in with_order((), "a", max_trips=4) for tour in with_order(first, "b", max_trips=4)]
+    (only,) = made.vehicles
+    tours = [tour for first in book.with_order(only, (), "a") for tour in book.with_order(only, first, "b")]
     assert len(tours) == 4
-    assert solve(made).cost == pytest.approx(min(book.cost(made.vehicles[0], tour) for tour in tours), abs=0.1)
+    assert solve(made).cost == pytest.approx(min(book.cost(only, tour) for tour in tours), abs=0.1)
 
 
 def _with(**changes: object) -> FleetVehicle:

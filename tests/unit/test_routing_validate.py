@@ -31,6 +31,7 @@ def _made() -> tuple[Problem, Plan]:
             order("too-heavy", "drop-5", mass_kg=5.0),
         ],
         [drone(), robot()],
+        max_trips=2,
     )
     plan = solve(made)
     assert [[len(trip.legs) for trip in route.trips] for route in plan.routes] == [[3, 2], [2]]
@@ -215,9 +216,9 @@ PROBLEMS: list[tuple[str, Callable[[Problem], Problem]]] = [
     ("order.pickup", lambda m: _orders(m, "near", pickup_site="drop-2")),
     ("order.site", lambda m: _orders(m, "near", dropoff_site="drop-7")),
     ("order.window", lambda m: _orders(m, "heavy", earliest=minutes(30))),
-    ("energy.reserve", lambda m: _drones(m, battery_wh=200.0)),
+    ("energy.reserve", lambda m: _drones(m, battery_wh=0.55 * DRONE.battery_wh)),
     ("energy.reserve", lambda m: _robots(m, battery_wh=20.0)),
-    ("energy.stated", lambda m: _drones(m, cruise_power_w=900.0)),
+    ("energy.stated", lambda m: _drones(m, cruise_power_w=1.2 * DRONE.cruise_power_w)),
     ("time.turnaround", lambda m: _drones(m, turnaround_s=7200.0)),
     ("time.start", lambda m: replace(m, start=START + timedelta(minutes=1))),
     ("time.start", lambda m: replace(m, vehicles=(drone(free=minutes(1)), m.vehicles[1]))),

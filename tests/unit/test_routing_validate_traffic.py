@@ -256,7 +256,7 @@ def test_a_crossing_takes_time_and_a_way_closed_to_robots_is_no_way() -> None:
         return replace(made, region=replace(made.region, edges=edges))
 
     assert "speed.time" in _rules(changed(lambda edge: replace(edge, crossing=True)), plan)
-    assert "robot.network" in _rules(changed(lambda edge: replace(edge, robot=False)), plan)
+    assert "robot.way" in _rules(changed(lambda edge: replace(edge, robot=False)), plan)
     assert village(1) is made.region
 
 

@@ -112,6 +112,19 @@ CREATE TABLE order_event (
 );
 CREATE INDEX order_event_order ON order_event (order_id, event_id);
 
+-- What people or a station say of the weather (domain time); planning takes the newest.
+CREATE TABLE weather_report (
+    report_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    region_id text NOT NULL REFERENCES region,
+    observed_at timestamptz NOT NULL,
+    wind_from_deg double precision NOT NULL CHECK (wind_from_deg BETWEEN 0 AND 360),
+    wind_mps double precision NOT NULL CHECK (wind_mps >= 0),
+    gust_mps double precision NOT NULL CHECK (gust_mps >= wind_mps),
+    temperature_c double precision,
+    reported_by text NOT NULL
+);
+CREATE INDEX weather_report_newest ON weather_report (region_id, observed_at DESC);
+
 CREATE TABLE planning_run (
     run_id text PRIMARY KEY,
     region_id text NOT NULL REFERENCES region,
@@ -125,6 +138,7 @@ CREATE TABLE planning_run (
     seed bigint NOT NULL,
     problem jsonb,
     problem_hash text,
+    weather jsonb,
     plan jsonb,
     violations jsonb,
     error text,

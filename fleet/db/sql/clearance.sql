@@ -9,10 +9,17 @@ SELECT m.mission_id, m.state, m.planned_depart, t.given
 FROM mission m JOIN mission_track t USING (mission_id) WHERE m.mission_id = %(mission_id)s
 
 -- name: moving
-SELECT m.mission_id, m.state, m.planned_depart, coalesce(m.started_at, m.changed_at) AS began_at, t.given
+SELECT m.mission_id, m.vehicle_id, v.type_id, m.state, m.trip, m.planned_depart,
+    coalesce(m.started_at, m.changed_at) AS began_at, t.given
 FROM mission m JOIN mission_track t USING (mission_id) JOIN vehicle v USING (vehicle_id)
 WHERE m.region_id = %(region_id)s AND m.mission_id <> %(mission_id)s AND v.kind = 'drone'
     AND m.state IN ('starting', 'underway', 'held', 'returning')
+
+-- name: moving_one
+SELECT m.mission_id, m.vehicle_id, v.type_id, m.state, m.trip, m.planned_depart,
+    coalesce(m.started_at, m.changed_at) AS began_at, t.given
+FROM mission m JOIN mission_track t USING (mission_id) JOIN vehicle v USING (vehicle_id)
+WHERE m.mission_id = %(mission_id)s AND v.kind = 'drone' AND m.state IN ('starting', 'underway', 'held', 'returning')
 
 -- name: open
 SELECT m.planned_depart, t.given,

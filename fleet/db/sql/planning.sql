@@ -14,7 +14,7 @@ SELECT run_id FROM planning_run WHERE region_id = %(region_id)s AND state IN ('q
 
 -- name: list_all
 -- Without plans, which are long, but for the one that waits for a decision.
-SELECT run_id, region_id, state, requested_by, requested_at, seconds, seed, problem_hash, error,
+SELECT run_id, region_id, state, requested_by, requested_at, seconds, seed, problem_hash, weather, error,
     CASE WHEN state = 'proposed' THEN plan END AS plan, CASE WHEN state = 'proposed' THEN violations END AS violations,
     finished_at, decided_by, decided_at
 FROM planning_run WHERE region_id = %(region_id)s ORDER BY requested_at DESC LIMIT %(limit)s
@@ -30,7 +30,7 @@ WHERE run_id = (SELECT run_id FROM planning_run
 RETURNING *
 
 -- name: set_problem
-UPDATE planning_run SET problem = %(problem)s, problem_hash = %(problem_hash)s WHERE run_id = %(run_id)s
+UPDATE planning_run SET problem = %(problem)s, problem_hash = %(problem_hash)s, weather = %(weather)s WHERE run_id = %(run_id)s
 
 -- name: finish
 UPDATE planning_run SET state = %(state)s, plan = %(plan)s, violations = %(violations)s, error = %(error)s,

@@ -8,13 +8,21 @@ import numpy as np
 
 from routing.errors import BadInput
 from routing.geo import LocalFrame, Position
-from routing.region.model import Feature, Region, Site, SiteKind
+from routing.region.model import Feature, Obstacle, Region, Site, SiteKind
+from routing.region.sample.airspace import (
+    HUB_MAST_M,
+    RELAY_M,
+    make_canopy,
+    make_lanes,
+    make_more_zones,
+    make_radio,
+)
 from routing.region.sample.curve import STEP_M, Array
 from routing.region.sample.land import TOWN_AMSL_M, Valley, make_land
 from routing.region.sample.names import make_names
 from routing.region.sample.people import make_buildings, make_population
 from routing.region.sample.places import Ground, make_sites, make_zones
-from routing.region.sample.power_line import make_obstacles
+from routing.region.sample.power_line import MAST_M, make_obstacles
 from routing.region.sample.streets import build, lay_out
 
 ORIGIN = Position(35.52, 138.47, TOWN_AMSL_M)
@@ -38,14 +46,14 @@ def sample_region(seed: int = 1, *, scale: float = 1.0) -> Region:
     if seed < 0:
         raise BadInput(f"seed: must be 0 or more, not {seed}")
     # A stream of its own for each part: more buildings must not move the mountains.
-    streams = [np.random.default_rng([seed, i]) for i in range(6)]
+    streams = [np.random.default_rng([seed, i]) for i in range(7)]
     land = make_land(streams[0], scale)
     ground = Ground(land, LocalFrame(ORIGIN))
     names = make_names(streams[1])
     streets, crosses = lay_out(streams[2], land)
     network = build(streets, ground.frame)
     sites = make_sites(streams[3], ground, names, network, crosses)
-    zones = make_zones(ground, names)
+    zones = (*make_zones(ground, names), *make_more_zones(ground))
     keep_clear = np.array([ground.local(at) for site in sites for at in (site.position, *site.pads)])
     obstacles = make_obstacles(streams[4], ground, keep_clear, _flights(ground, sites))
     homes, outlines = make_buildings(streams[5], ground, network, keep_clear)
@@ -64,6 +72,9 @@ def sample_region(seed: int = 1, *, scale: float = 1.0) -> Region:
         obstacles=obstacles,
         features=(*rivers, *buildings),
         population=make_population(streams[5], ground, homes),
+        lanes=make_lanes(ground, obstacles[0]),
+        canopy=make_canopy(streams[6], ground),
+        radio=make_radio(ground, _antennas(ground, sites, obstacles[1])),
     )
 
 
@@ -77,6 +88,15 @@ def _flights(ground: Ground, sites: tuple[Site, ...]) -> list[tuple[Array, Array
     hubs = [ground.local(site.landing) for site in sites if site.kind is SiteKind.HUB]
     ports = [ground.local(site.landing) for site in sites if site.kind is SiteKind.DRONE_PORT]
     return [(hubs[int(np.argmin([math.dist(hub, port) for hub in hubs]))], port) for port in ports]
+
+
+def _antennas(ground: Ground, sites: tuple[Site, ...], mast: Obstacle) -> list[tuple[Array, float]]:
+    """Places of antennas and their heights above ground."""
+    heights = {SiteKind.HUB: HUB_MAST_M, SiteKind.DRONE_PORT: RELAY_M, SiteKind.EMERGENCY: RELAY_M}
+    found = [(ground.local(site.position), heights[site.kind]) for site in sites if site.kind in heights]
+    # Where a side valley begins, so that flights into it are heard from both of its ends.
+    found += [(ground.main(along, 0.0), RELAY_M) for along, _ in ground.land.joins]
+    return [*found, (ground.local(mast.line[0]), MAST_M)]
 
 
 def _river(ground: Ground, valley: Valley, name: str) -> Feature:

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from routing.region.model import Population, WayKind
+from routing.region.model import Population, Raster, WayKind
 from routing.region.sample.curve import Array
 from routing.region.sample.places import Ground
 from routing.region.sample.streets import Network
 
 PERSONS = 6_000
 CELL_M = 250.0
+AGED, OLD = 0.45, 0.55
+"""Share of persons who are 65 or older, and of these who are 75 or older: as where many have moved to the cities."""
 SPACING_M = 18.0
 """Least distance between the middles of two buildings."""
 FROM_WAYS_M = 9.0
@@ -57,13 +59,19 @@ def _apart(places: Array, candidates: npt.NDArray[np.int64]) -> list[int]:
 
 
 def make_population(rng: np.random.Generator, ground: Ground, homes: Array) -> Population:
-    """``PERSONS`` persons in the mesh cells of their homes."""
+    """``PERSONS`` persons in the mesh cells of their homes, by age."""
     terrain = ground.land.terrain
     columns = math.ceil((terrain.east_m - terrain.west_m) / CELL_M)
     rows = math.ceil((terrain.north_m - terrain.south_m) / CELL_M)
     weights = rng.gamma(2.0, 1.0, len(homes))
     living = rng.multinomial(PERSONS, weights / weights.sum())
-    persons = np.zeros((rows, columns), dtype=np.float32)
+    aged = rng.binomial(living, AGED)
     cells = np.floor((homes - (terrain.west_m, terrain.south_m)) / CELL_M).astype(int)
-    np.add.at(persons, (cells[:, 1], cells[:, 0]), living)
-    return Population(terrain.west_m, terrain.south_m, CELL_M, persons)
+
+    def laid(counts: npt.NDArray[np.int64]) -> Raster:
+        mesh = np.zeros((rows, columns), dtype=np.float32)
+        np.add.at(mesh, (cells[:, 1], cells[:, 0]), counts)
+        return mesh
+
+    bands = (("65+", laid(aged)), ("75+", laid(rng.binomial(aged, OLD))))
+    return Population(terrain.west_m, terrain.south_m, CELL_M, laid(living), bands)

@@ -25,6 +25,8 @@ STEEPEST_ROBOT = 0.12
 NARROWEST_ROBOT_M = 1.0
 
 _ROBOT_KINDS = {WayKind.FOOTWAY, WayKind.PATH, WayKind.CROSSING, WayKind.RESIDENTIAL, WayKind.SERVICE}
+_ROAD_LIMITS_KMH = {WayKind.ROAD: 50.0, WayKind.RESIDENTIAL: 30.0, WayKind.SERVICE: 20.0}
+"""Roads of the municipality, which larger robots may use, and their speed limits."""
 
 Spot = tuple[int, float, float]
 """A place by valley (0 is the main one), metres along its axis and metres to the left of it."""
@@ -207,6 +209,7 @@ def _edge(nodes: tuple[GroundNode, ...], at: Array, a: int, b: int, make: Make) 
     level_m = math.dist(at[a, :2], at[b, :2])
     rise_m = abs(float(at[a, 2] - at[b, 2]))
     fit = make.kind in _ROBOT_KINDS and make.width_m >= NARROWEST_ROBOT_M
+    limit_kmh = _ROAD_LIMITS_KMH.get(make.kind)
     return GroundEdge(
         nodes[a].node_id,
         nodes[b].node_id,
@@ -216,6 +219,8 @@ def _edge(nodes: tuple[GroundNode, ...], at: Array, a: int, b: int, make: Make) 
         make.surface,
         make.kind is WayKind.CROSSING,
         fit and rise_m <= STEEPEST_ROBOT * level_m,
+        road=limit_kmh is not None,
+        max_speed_mps=None if limit_kmh is None else round(limit_kmh / 3.6, 3),
     )
 
 

@@ -234,6 +234,15 @@ export interface Plan {
   cost: number;
 }
 
+export interface PlanWeather {
+  wind_from_deg: number;
+  wind_mps: number;
+  gust_mps: number;
+  temperature_c: number | null;
+  observed_at: string;
+  reported_by: string;
+}
+
 export interface PlanRun {
   run_id: string;
   state: PlanState;
@@ -242,6 +251,8 @@ export interface PlanRun {
   /** In lists only while it waits for a decision; the run itself has it always. */
   plan: Plan | null;
   violations: unknown[] | null;
+  /** The report that the plan goes by; null: none was young enough, and the air was taken for calm. */
+  weather?: PlanWeather | null;
   error: string | null;
   decided_by: string | null;
   decided_at?: string | null;

@@ -215,6 +215,11 @@ export const WORDS = {
   noPlans: { ja: '計画はまだありません。', en: 'There is no plan yet.' },
   planning: { ja: '最適な経路を計算しています…', en: 'Looking for the best routes…' },
   planBy: { ja: '{who} が {time} に作成', en: 'Asked for by {who} at {time}' },
+  planWind: {
+    ja: '風 {from}° から {mps} m/s（突風 {gust}）、{time} 報告',
+    en: 'Wind from {from}°, {mps} m/s (gusts {gust}), reported at {time}',
+  },
+  planNoWind: { ja: '新しい気象報告なし：無風として計画', en: 'No recent weather report: planned for calm air' },
   decidedBy: { ja: '{who} が決定', en: 'Decided by {who}' },
   approve: { ja: '承認', en: 'Approve' },
   reject: { ja: '却下', en: 'Reject' },

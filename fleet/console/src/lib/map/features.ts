@@ -239,8 +239,10 @@ export function trailLines({ vehicles, missions, live, trails, selected, nowMs }
     const dim = selected !== null && selected !== vehicle_id;
     if (coordinates.length > 1) features.push(feature({ type: 'LineString', coordinates }, { use: 'trail', kind, dim }));
     const path = missions.get(state?.mission_id ?? '')?.path;
-    if (at && state?.activity === 'return' && path && path.length > 1) {
-      const home = wayBack(at, flipped(path as number[][]), kind);
+    // A drone that is not heard comes home by itself.
+    const lost = kind === 'drone' && state?.connected === false && !state.on_ground;
+    if (at && state && (lost || state.activity === 'return') && path && path.length > 1) {
+      const home = wayBack(at, flipped(path as number[][]), kind, state.step ?? null);
       features.push(feature({ type: 'LineString', coordinates: home }, { use: 'home', kind, dim }));
     }
   }

@@ -58,11 +58,11 @@ export function drawnOnce(path: Position[]): Position[][] {
   return lines;
 }
 
-/** The way home of a vehicle that gives its mission up: a drone flies straight to where the mission ends, a robot
- *  drives back over the places that it came by. */
-export function wayBack(at: Position, path: Position[], kind: VehicleKind): Position[] {
+/** The way home of a vehicle that gives its mission up: a drone flies on along the mission from its current `step`, a
+ *  robot drives back over the places that it came by. */
+export function wayBack(at: Position, path: Position[], kind: VehicleKind, step: number | null): Position[] {
   const metres = metresFrom(at);
-  if (kind === 'drone') return [at, path.at(-1) ?? at];
+  if (kind === 'drone') return [at, ...path.slice(Math.min(step ?? path.length, path.length - 1))];
   const away = path.map((point) => Math.hypot(...metres(point)));
   // The first of the places that are about as near: out and back lie on each other.
   const nearest = away.findIndex((distance) => distance <= Math.min(...away) + BESIDE_M);

@@ -1,0 +1,1 @@
+"""Classic vehicle routing files: VRPLIB, Solomon and Homberger, Li and Lim, and their solutions."""
