@@ -13,7 +13,7 @@ COPY sample (
 ) FROM STDIN (FORMAT binary);
 
 -- name: make_newest
--- Of the session alone; what is in it is gone with the transaction.
+-- Of the session alone, and empty again after the transaction.
 CREATE TEMP TABLE IF NOT EXISTS newest_sample (LIKE latest_sample) ON COMMIT DELETE ROWS;
 
 -- name: copy_newest

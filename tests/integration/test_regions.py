@@ -129,7 +129,7 @@ async def test_the_drawing_shows_what_a_map_needs(api: Api) -> None:
     assert {o["kind"] for o in drawing["obstacles"]} == {"power_line", "mast"}
     assert len(drawing["obstacles"][0]["line"]) == len(region.obstacles[0].line)
     assert {f["kind"] for f in drawing["features"]} == {"river", "building"}
-    assert {z["kind"] for z in drawing["zones"]} == {"school", "clinic", "helipad"}
+    assert {z["kind"] for z in drawing["zones"]} == {"school", "clinic", "helipad", "sport", "infrastructure"}
     assert [len(s["pads"]) for s in drawing["sites"]] == [len(s.pads) for s in region.sites]
     # Every edge is in one of the lines, once.
     drawn = [
