@@ -23,6 +23,8 @@ TRIPS_CHANCE = 0.05
 MOST_IN_TRIPS = 50.0
 """Whole trips go now and then, so that other trips and vehicles take their place."""
 MOVE_CHANCE = 0.3
+UPGRADES_CHANCE = 0.5
+"""Requests may ask for a bigger vehicle in some iterations only: always, small vehicles are never tried again."""
 
 HOT, COLD, SINCE, UNTIL, BEST = range(5)
 """Numbers of a search's plan: highest and lowest temperature; progress when its iterations begin and end (where equal,
@@ -57,6 +59,7 @@ def anneal(w: World, control: Any, plan: Any, best: Any, iterations: int, all_se
             move_trip(w, stamp)
         retry_absent(w)
         arrange(w)
+        w.upgrades = w.families and uniform(w) < UPGRADES_CHANCE
         insert_all(w, BLINK, stamp)
         if w.families:
             refit(w, stamp)

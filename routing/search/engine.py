@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from routing.search import dice
-from routing.search.anneal import BEST, PROGRESS, STOP, anneal, construct, drop_vehicle
+from routing.search.anneal import BEST, PROGRESS, STOP, anneal, construct, drop_vehicle, save
 from routing.search.change import begin, load_routes
 from routing.search.check import check_model
 from routing.search.model import SearchModel, SearchResult, SearchRoute
+from routing.search.recombine import Pool
 from routing.search.refresh import solution_cost
 from routing.search.starts import check_routes, decoded, encoded
 from routing.search.world import Arrays, build
@@ -25,7 +27,14 @@ NEAR, AROUND = 40, 200
 HOTTEST, COLDEST = 1.5, 0.003
 """Temperatures as parts of the usual cost of a request."""
 DEFAULT_SECONDS = 10.0
-_ROUNDS = 12
+_ROUNDS = 24
+_POOL_FROM = 10
+"""Rounds from which on the searches' routes are pooled: before, they are too hot to be good."""
+_RECOMBINE_AFTER = (17, 20, 23)
+_RECOMBINE_SHARE = 0.03
+"""Part of the time for each recombination."""
+_LEAST_SECONDS, _LEAST_ITERATIONS = 5.0, 5_000
+"""Shorter searches do not recombine."""
 _NEVER = 1 << 60
 _TICK = 0.01
 _FLEET_SHARE = 0.4
@@ -123,7 +132,7 @@ def search(
         dice.seed(world.record, seed * 1009 + number)
         searchers.append(_Searcher(world, np.zeros(size, dtype=np.int32), np.zeros(5)))
     if requests:
-        run = _Run(searchers, control, limit, iterations, began, progress)
+        run = _Run(model, searchers, control, limit, iterations, began, progress, seed)
         run.run(encoded(start or ()))
     best = min(searchers, key=lambda one: one.cost)
     return _result(model, best, progress, sum(one.done for one in searchers))
@@ -138,19 +147,30 @@ def _vehicles_first(arrays: Arrays) -> bool:
     return bool(fixed.min(initial=math.inf) > max(ways, 0.0)) and not int(arrays.record["absents"][0])
 
 
+def _priced(arrays: Arrays, numbers: Any) -> list[tuple[SearchRoute, float]]:
+    """The routes that ``save`` wrote of the present solution, each with its cost."""
+    cars = arrays["active"][: int(arrays.record["actives"][0])]
+    return list(zip(decoded(numbers), arrays["vehicle"]["cost"][cars].tolist(), strict=True))
+
+
 @dataclass(slots=True)
 class _Run:
     """One search on several threads."""
 
+    model: SearchModel
     searchers: list[_Searcher]
     control: Any
     limit: float | None
     iterations: int | None
     began: float
     progress: _Progress
+    seed: int
+    pool: Pool = field(default_factory=Pool)
 
     def run(self, start: Any) -> None:
         """Construct, save vehicles where they are what costs, anneal; the best is with the searchers."""
+        if self._recombines():
+            import_module("ortools.sat.python.cp_model")  # now, while there is time: it takes some to load
         with ThreadPoolExecutor(len(self.searchers)) as threads:
             try:
                 for one in self.searchers:
@@ -166,7 +186,11 @@ class _Run:
                     if self._time_left() <= 0:
                         break
                     self._anneal(threads, scale, since, number)
+                    if self._recombines() and number >= _POOL_FROM:
+                        self._remember()
                     self._share()
+                    if self._recombines() and number in _RECOMBINE_AFTER:
+                        self._recombine()
             finally:
                 self.control[STOP] = 1.0
 
@@ -188,6 +212,42 @@ class _Run:
         self._share()
         for one in self.searchers:
             one.arrays.record["fleet"] = one.arrays.record["actives"]
+
+    def _recombines(self) -> bool:
+        if self.limit is None:
+            return (self.iterations or 0) >= _LEAST_ITERATIONS
+        return self.limit >= _LEAST_SECONDS
+
+    def _remember(self) -> None:
+        """Pool the routes of the present solutions and of the best."""
+        for one in self.searchers:
+            present = np.empty_like(one.best)
+            save(one.arrays.world, present)
+            self.pool.add(_priced(one.arrays, present))
+            load(one.arrays, one.best)
+            self.pool.add(_priced(one.arrays, one.best))
+            load(one.arrays, present)
+
+    def _recombine(self) -> None:
+        """All searches go on from the best choice of known routes, if it is better than the best solution."""
+        routes = self.pool.best(
+            self.model,
+            min(one.cost for one in self.searchers),
+            seconds=None if self.limit is None else self.limit * _RECOMBINE_SHARE,
+            seed=self.seed,
+            workers=len(self.searchers),
+        )
+        if routes is None:
+            return
+        for one in self.searchers:
+            load(one.arrays, encoded(routes))
+            cost = float(solution_cost(one.arrays.world))
+            if cost < one.cost - 1e-7:
+                one.plan[BEST] = cost
+                save(one.arrays.world, one.best)
+            else:
+                load(one.arrays, one.best)
+        self.progress.saw(min(one.cost for one in self.searchers))
 
     def _set(self, hot: float, cold: float, since: float, until: float) -> None:
         self.control[STOP] = 0.0
@@ -214,7 +274,8 @@ class _Run:
         def work(one: _Searcher) -> None:
             one.done += int(anneal(one.arrays.world, self.control, one.plan, one.best, steps, False))
 
-        self._each(threads, work, self._moment(since + (1 - since) * end), since)
+        last = 1 - _RECOMBINE_SHARE if self._recombines() else 1.0
+        self._each(threads, work, self._moment(since + (last - since) * end), since)
 
     def _each(
         self,

@@ -125,7 +125,7 @@ def try_gap(w: World, r: int, i: int, limit: float) -> tuple[float, int]:
     if not (kind(w, k).distance_cost * added < limit and allows(w, r, k)):
         return INF, k
     fits = _load_fits(w, r, t, k)
-    if not fits and not (w.families and vehicle(w, v).trips == 1):
+    if not fits and not (w.upgrades and vehicle(w, v).trips == 1):
         return INF, k
     if w.paired and not (fits and _aboard_fits(w, r, t, i, k)):
         return INF, k

@@ -59,7 +59,7 @@ FLOAT = np.dtype([("x", "f8")])
 LONG = np.dtype([("x", "i8")])
 
 _SIZES = ("requests", "first", "places", "classes", "dims", "trips", "vehicles", "nears", "arounds", "fleet")
-_FLAGS = ("timed", "paired", "slow", "late", "families", "many_trips")
+_FLAGS = ("timed", "paired", "slow", "late", "families", "many_trips", "upgrades")
 _COUNTS = ("actives", "absents", "removals", "logged_nodes", "logged_trips", "logged_vehicles", "logged_absents")
 _COUNTERS = ("stamp", "version", "vehicle_cursor", "trip_cursor")
 _MODEL = (
@@ -309,6 +309,7 @@ def build(model: SearchModel, *, near: int = 0, around: int = 0) -> Arrays:
         "late": (model.late_cost > 0).any(),
         "slow": (model.late_cost > 0).any() or energetic,
         "families": len(set(_families(model).tolist())) < classes,
+        "upgrades": len(set(_families(model).tolist())) < classes,
         "many_trips": (model.max_trips > 1).any(),
         "unserved_cost": unserved_cost,
     }.items():
