@@ -23,7 +23,7 @@ TRIPS_CHANCE = 0.05
 MOST_IN_TRIPS = 50.0
 """Whole trips go now and then, so that other trips and vehicles take their place."""
 MOVE_CHANCE = 0.3
-UPGRADES_CHANCE = 0.5
+UPGRADES_CHANCE = 0.3
 """Requests may ask for a bigger vehicle in some iterations only: always, small vehicles are never tried again."""
 
 HOT, COLD, SINCE, UNTIL, BEST = range(5)

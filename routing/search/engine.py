@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -292,7 +292,7 @@ class _Run:
                 self.control[PROGRESS] = min(1.0, max(0.0, ((now - self.began) / self.limit - since) / (1 - since)))
             if now >= until:
                 self.control[STOP] = 1.0
-            time.sleep(max(0.0005, min(_TICK, until - now)))
+            wait(running, timeout=max(0.0005, min(_TICK, until - now)))
             if all(one.plan[BEST] for one in self.searchers):
                 self.progress.saw(min(one.cost for one in self.searchers))
         for one in running:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from routing.errors import BadInput
-from routing.search import SearchRoute, check_model, insert, search, warm_up
+from routing.search import SearchModel, SearchRoute, check_model, insert, search, warm_up
+from routing.search.model import SearchTrip
 from tests.search_kit import FEATURES, least_cost, plain_model, plane, random_model, route_cost, total_cost
 
 
@@ -95,6 +97,24 @@ def test_routes_to_start_with_are_never_made_worse() -> None:
     assert again.cost <= good.cost + 1e-9
 
 
+def test_vehicles_that_cost_more_than_all_ways_are_saved_first() -> None:
+    loads = np.array([6, 6, 6, 6, 4, 4, 4, 4, 5, 5, 3, 7] * 2)
+    model = plain_model(plane(25, 4), load=loads, capacity=10.0, fixed_cost=1e5)
+
+    found = search(model, iterations=4000, workers=1)
+
+    assert found.feasible
+    assert len(found.routes) == loads.sum() / 10
+
+
+def test_small_vehicles_are_found_where_they_are_cheaper_in_all() -> None:
+    model = plain_model(plane(25, 6), capacity=[4.0, 8.0], count=[24, 24], distance_cost=[1.0, 2.2])
+
+    found = search(model, iterations=2000, workers=1)
+
+    assert {route.vehicle_class for route in found.routes} == {0}
+
+
 def test_what_cannot_be_served_is_left_out_and_the_rest_is_served() -> None:
     model = plain_model(plane(6, 1), load=[1, 1, 99, 1, 1], capacity=10.0)
 
@@ -171,7 +191,7 @@ def test_one_more_request_goes_where_it_costs_least(seed: int) -> None:
         assert put.cost == pytest.approx(best, abs=1e-5)
 
 
-def _cheapest_insertion(model, routes, request):  # type: ignore[no-untyped-def]  # a helper that enumerates
+def _cheapest_insertion(model: SearchModel, routes: Sequence[SearchRoute], request: int) -> tuple[float, list[float]]:
     visits = [2 * request + 1] if model.pickup[request] < 0 else [2 * request, 2 * request + 1]
     before = [route_cost(model, route) for route in routes]
     best = math.inf
@@ -184,7 +204,7 @@ def _cheapest_insertion(model, routes, request):  # type: ignore[no-untyped-def]
     return best, before
 
 
-def _with(trips, visits):  # type: ignore[no-untyped-def]  # a helper that enumerates
+def _with(trips: tuple[SearchTrip, ...], visits: list[int]) -> Iterator[tuple[SearchTrip, ...]]:
     for gap in range(len(trips) + 1):
         yield (*trips[:gap], tuple(visits), *trips[gap:])
     for number, trip in enumerate(trips):
