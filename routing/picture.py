@@ -72,7 +72,9 @@ def draw_plan(problem: Problem, plan: Plan, file: Path) -> None:
     if entries:
         figure.legend(handles=entries, loc="lower center", ncols=8, fontsize=7, frameon=False)
     served = sum(len(trip.order_ids) for route in plan.routes for trip in route.trips)
-    axes.set_title(f"{region.name_en}: plan of {problem.start:%F %H:%M} UTC", loc="left", fontsize=14)
+    axes.set_title(
+        f"{region.name_en}: plan of {problem.start:%F %H:%M} (UTC{problem.start:%z})", loc="left", fontsize=14
+    )
     summary = f"{served} of {len(problem.orders)} orders, {len(plan.routes)} vehicles, cost {plan.cost:,.0f}"
     axes.set_title(summary, loc="right", fontsize=9, color="#4a5568")
     figure.savefig(file, format="png")
