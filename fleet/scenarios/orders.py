@@ -135,10 +135,18 @@ def _driven_m(network: GroundNetwork, hub: Site, drop: Site) -> list[float]:
 def _within(
     trips: list[tuple[float, Site, Site, bool]], band_m: tuple[float, float], rng: random.Random
 ) -> list[tuple[Site, Site, bool]]:
-    """Return the trips of a length within the band, or those nearest to it when there are fewer than four."""
+    """Return the trips of a length within the band, or those nearest to it when there are fewer than four.
+
+    The hubs take turns, so that the vehicles of none have all the work.
+    """
     low, high = band_m
     good = [trip for trip in trips if low <= trip[0] <= high]
     if len(good) < 4:
         good = sorted(trips, key=lambda trip: max(low - trip[0], trip[0] - high, 0.0))[:4]
     rng.shuffle(good)
-    return [trip[1:] for trip in good]
+    turns: dict[str, list[tuple[Site, Site, bool]]] = {}
+    for _, hub, drop, by_air in good:
+        turns.setdefault(hub.site_id, []).append((hub, drop, by_air))
+    # The hubs that have few drops serve them again rather than leave the day to the others.
+    rounds = range(max(map(len, turns.values()), default=0))
+    return [trips[i % len(trips)] for i in rounds for trips in turns.values()]
