@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 from telemetry.sqlfile import statements
 from telemetry.store import to_sample
 
 _SQL = statements("telemetry.sql", "history.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class VehicleEvent:
-    """What a vehicle said in words. Severity after RFC 5424: 0 emergency to 7 debug."""
-
-    vehicle_id: str
-    t: datetime
-    severity: int
-    text: str
 
 
 async def _select(connection: AsyncConnection[Any], name: str, **values: object) -> list[dict[str, Any]]:

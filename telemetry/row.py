@@ -33,11 +33,18 @@ COLUMNS: Mapping[str, str] = {
     "heading_cdeg": "int4",
     "battery_pct_x10": "int4",
     "voltage_mv": "int4",
+    "current_ca": "int4",
+    "roll_cdeg": "int4",
+    "pitch_cdeg": "int4",
+    "wind_n_cms": "int4",
+    "wind_e_cms": "int4",
+    "link_pct_x10": "int4",
     "step": "int4",
     "armed": "bool",
     "on_ground": "bool",
     "vehicle_id": "text",
     "mode": "text",
+    "mission_id": "text",
     "extra": "jsonb",
 }
 """The columns of ``sample`` and their types, in the order of the statements in ``sql/store.sql``."""
@@ -86,12 +93,14 @@ def to_row(sample: Sample) -> Row:
         data = pack(*choose((*_FIRST, t_us, *numbers)))
     except (struct.error, TypeError, OverflowError) as error:
         raise _not_storable(sample) from error
-    vehicle, mode, extra = _text("vehicle_id", sample.vehicle_id), _NULL, _NULL
+    vehicle, mode, mission, extra = _text("vehicle_id", sample.vehicle_id), _NULL, _NULL, _NULL
     if sample.mode is not None:
         mode = _text("mode", sample.mode)
+    if sample.mission_id is not None:
+        mission = _text("mission_id", sample.mission_id)
     if sample.extra:
         extra = _json(sample.extra)
-    return Row(sample.vehicle_id, t_us, sample.seq, b"".join((data, vehicle, mode, extra)))
+    return Row(sample.vehicle_id, t_us, sample.seq, b"".join((data, vehicle, mode, mission, extra)))
 
 
 @lru_cache(maxsize=4096)

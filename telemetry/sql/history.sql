@@ -13,7 +13,8 @@ SELECT count(*) AS samples FROM (
 
 -- name: track_all
 SELECT t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
-    heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
+    heading_cdeg, battery_pct_x10, voltage_mv, current_ca, roll_cdeg, pitch_cdeg, wind_n_cms, wind_e_cms,
+    link_pct_x10, step, armed, on_ground, vehicle_id, mode, mission_id, extra
 FROM sample
 WHERE vehicle_id = %(vehicle_id)s AND t >= %(start)s AND t < %(end)s AND lat_e7 IS NOT NULL
 ORDER BY t, seq
@@ -25,7 +26,8 @@ SELECT chosen.*
 FROM unnest(%(lows)s::timestamptz[], %(highs)s::timestamptz[]) AS bucket (low, high)
 CROSS JOIN LATERAL (
     SELECT t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
-        heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
+        heading_cdeg, battery_pct_x10, voltage_mv, current_ca, roll_cdeg, pitch_cdeg, wind_n_cms, wind_e_cms,
+        link_pct_x10, step, armed, on_ground, vehicle_id, mode, mission_id, extra
     FROM sample
     WHERE vehicle_id = %(vehicle_id)s AND t >= bucket.low AND t < bucket.high AND lat_e7 IS NOT NULL
     ORDER BY t DESC, seq DESC
@@ -34,7 +36,7 @@ CROSS JOIN LATERAL (
 ORDER BY bucket.low;
 
 -- name: events
-SELECT vehicle_id, t, severity, text FROM vehicle_event
+SELECT vehicle_id, t, severity, text, kind FROM vehicle_event
 WHERE vehicle_id = %(vehicle_id)s AND t >= %(start)s AND t < %(end)s
 ORDER BY t DESC, event_id DESC
 LIMIT %(limit)s;

@@ -9,7 +9,8 @@ RETURNING batch_id;
 -- name: copy_samples
 COPY sample (
     t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
-    heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
+    heading_cdeg, battery_pct_x10, voltage_mv, current_ca, roll_cdeg, pitch_cdeg, wind_n_cms, wind_e_cms,
+    link_pct_x10, step, armed, on_ground, vehicle_id, mode, mission_id, extra
 ) FROM STDIN (FORMAT binary);
 
 -- name: make_newest
@@ -19,7 +20,8 @@ CREATE TEMP TABLE IF NOT EXISTS newest_sample (LIKE latest_sample) ON COMMIT DEL
 -- name: copy_newest
 COPY newest_sample (
     t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
-    heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
+    heading_cdeg, battery_pct_x10, voltage_mv, current_ca, roll_cdeg, pitch_cdeg, wind_n_cms, wind_e_cms,
+    link_pct_x10, step, armed, on_ground, vehicle_id, mode, mission_id, extra
 ) FROM STDIN (FORMAT binary);
 
 -- name: upsert_latest
@@ -31,13 +33,18 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     alt_amsl_cm = excluded.alt_amsl_cm, alt_home_cm = excluded.alt_home_cm,
     vel_n_cms = excluded.vel_n_cms, vel_e_cms = excluded.vel_e_cms, vel_d_cms = excluded.vel_d_cms,
     heading_cdeg = excluded.heading_cdeg, battery_pct_x10 = excluded.battery_pct_x10,
-    voltage_mv = excluded.voltage_mv, step = excluded.step, armed = excluded.armed,
-    on_ground = excluded.on_ground, mode = excluded.mode, extra = excluded.extra
+    voltage_mv = excluded.voltage_mv, current_ca = excluded.current_ca,
+    roll_cdeg = excluded.roll_cdeg, pitch_cdeg = excluded.pitch_cdeg,
+    wind_n_cms = excluded.wind_n_cms, wind_e_cms = excluded.wind_e_cms,
+    link_pct_x10 = excluded.link_pct_x10, step = excluded.step, armed = excluded.armed,
+    on_ground = excluded.on_ground, mode = excluded.mode, mission_id = excluded.mission_id,
+    extra = excluded.extra
 WHERE (latest_sample.t, latest_sample.seq) < (excluded.t, excluded.seq);
 
 -- name: latest
 SELECT t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
-    heading_cdeg, battery_pct_x10, voltage_mv, step, armed, on_ground, vehicle_id, mode, extra
+    heading_cdeg, battery_pct_x10, voltage_mv, current_ca, roll_cdeg, pitch_cdeg, wind_n_cms, wind_e_cms,
+    link_pct_x10, step, armed, on_ground, vehicle_id, mode, mission_id, extra
 FROM latest_sample
 WHERE %(vehicle_ids)s::text[] IS NULL OR vehicle_id = ANY (%(vehicle_ids)s::text[])
 ORDER BY vehicle_id;

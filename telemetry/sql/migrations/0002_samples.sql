@@ -16,11 +16,18 @@ CREATE TABLE sample (
     heading_cdeg integer,
     battery_pct_x10 integer,
     voltage_mv integer,
+    current_ca integer,
+    roll_cdeg integer,
+    pitch_cdeg integer,
+    wind_n_cms integer,
+    wind_e_cms integer,
+    link_pct_x10 integer,
     step integer,
     armed boolean,
     on_ground boolean,
     vehicle_id text NOT NULL,
     mode text,
+    mission_id text,
     extra jsonb
 ) PARTITION BY RANGE (t);
 CREATE INDEX sample_vehicle_t ON sample (vehicle_id, t DESC);
@@ -69,12 +76,26 @@ CREATE TABLE latest_sample (
     PRIMARY KEY (vehicle_id)
 ) WITH (fillfactor = 50);
 
--- What a vehicle said in words. Severity after RFC 5424: 0 emergency .. 7 debug (MAVLink's too).
+-- What a vehicle said in words, and what happened to it. Severity after RFC 5424: 0 emergency .. 7 debug (MAVLink's
+-- too). kind: 'status' (its own words), 'mode', 'armed', 'landed', 'connected', 'lost', 'restarted', 'clock' ...
 CREATE TABLE vehicle_event (
     event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     vehicle_id text NOT NULL,
     t timestamptz NOT NULL,
     severity smallint NOT NULL CHECK (severity BETWEEN 0 AND 7),
+    kind text NOT NULL DEFAULT 'status',
     text text NOT NULL
 );
 CREATE INDEX vehicle_event_vehicle_t ON vehicle_event (vehicle_id, t DESC);
+
+-- Time of which the store does not know what a vehicle said: nobody listened, or its samples found no room.
+CREATE TABLE telemetry_gap (
+    gap_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    vehicle_id text NOT NULL,
+    began_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL CHECK (ended_at >= began_at),
+    cause text NOT NULL CHECK (cause IN ('not_listening', 'dropped')),
+    -- how many samples are known to be missing; NULL: nobody can say
+    samples bigint,
+    UNIQUE (vehicle_id, began_at, cause)
+);
