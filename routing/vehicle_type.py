@@ -32,6 +32,19 @@ TEMPERATURE_CLASSES = (AMBIENT, "chilled", "frozen")
 
 
 @dataclass(frozen=True, slots=True)
+class WeatherLimits:
+    """The weather in which a type may set out: mean wind and gusts in m/s, rain in mm/h, the rest as named;
+    ``None``: no limit."""
+
+    max_wind_mps: float | None = None
+    max_gust_mps: float | None = None
+    max_rain_mm_h: float | None = None
+    min_visibility_m: float | None = None
+    min_temperature_c: float | None = None
+    max_temperature_c: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleType:
     """A vehicle type. Masses in kg, energies in Wh, speeds in m/s, times in s.
 
@@ -44,8 +57,8 @@ class VehicleType:
     orders at once (0: as many as mass and volume allow). ``capacity_at_c``: share of ``battery_wh`` at a temperature
     in degrees Celsius, linear between the points, ascending; empty: all of it. ``charge_s``: an empty pack until it
     is full. ``span_m``: greatest dimension, for the ground risk class. ``rtl_type``: PX4's ``RTL_TYPE``, which
-    decides the way that a drone takes by itself. ``width_m``, ``max_slope`` (rise over run) and ``max_kerb_m`` are a
-    robot's.
+    decides the way that a drone takes by itself. ``weather``: in which it may set out. ``width_m``, ``max_slope`` (rise
+    over run) and ``max_kerb_m`` are a robot's.
     """
 
     type_id: str
@@ -78,6 +91,7 @@ class VehicleType:
     width_m: float = 0.7
     max_slope: float = 0.2
     max_kerb_m: float = 0.05
+    weather: WeatherLimits = WeatherLimits()
 
     @property
     def built_as(self) -> Airframe:

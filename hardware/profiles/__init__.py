@@ -12,11 +12,14 @@ from itertools import pairwise
 from typing import Any
 
 from routing.errors import BadInput
-from routing.vehicle_type import TEMPERATURE_CLASSES, Airframe, VehicleKind, VehicleType
+from routing.vehicle_type import TEMPERATURE_CLASSES, Airframe, VehicleKind, VehicleType, WeatherLimits
 
 _DRONES = (Airframe.MULTIROTOR, Airframe.VTOL)
 _TOP = ("kind", "name", "airframe")
-_FIGURES = {field.name: field for field in fields(VehicleType) if field.name not in ("type_id", *_TOP, "rtl_type")}
+_FIGURES = {
+    field.name: field for field in fields(VehicleType) if field.name not in ("type_id", *_TOP, "rtl_type", "weather")
+}
+_WEATHER = {field.name for field in fields(WeatherLimits)}
 
 
 def profile_ids() -> tuple[str, ...]:
@@ -61,6 +64,7 @@ def read_profile(type_id: str, data: Mapping[str, Any]) -> VehicleType:
         name=name,
         airframe=Airframe(data.get("airframe", fitting[0])),
         rtl_type=_rtl_type(where, _table(where, data, "parameters")),
+        weather=_weather(where, _table(where, data, "weather")),
         **_figures(where, _table(where, data, "figures")),
     )
     for figure in ("hover_power_w", "transition_s"):
@@ -94,9 +98,23 @@ def _figures(where: str, table: Mapping[str, Any]) -> dict[str, Any]:
     return {name: readers.get(name, _number)(f"{where}: {name}", value) for name, value in table.items()}
 
 
+def _weather(where: str, table: Mapping[str, Any]) -> WeatherLimits:
+    for name in table:
+        if name not in _WEATHER:
+            raise BadInput(f"{where}: {name} is no limit of the weather")
+    read = {name: (_finite if name.endswith("_c") else _number) for name in table}
+    return WeatherLimits(**{name: read[name](f"{where}: {name}", value) for name, value in table.items()})
+
+
 def _number(where: str, value: Any) -> float | int:
     if not _is_finite(value) or value < 0:
         raise BadInput(f"{where} must be a number from 0 on, not {value!r}")
+    return _finite(where, value)
+
+
+def _finite(where: str, value: Any) -> float | int:
+    if not _is_finite(value):
+        raise BadInput(f"{where} must be a number, not {value!r}")
     number: float | int = value
     return number
 

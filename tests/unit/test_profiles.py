@@ -100,3 +100,14 @@ def test_a_profile_without_the_optional_figures_has_the_usual_ones() -> None:
     data["parameters"] = {}
     kind = read_profile("mine", data)
     assert (kind.built_as, kind.capacity_at_c, kind.rtl_type) == (Airframe.MULTIROTOR, (), 0)
+
+
+def test_the_weather_in_which_a_type_may_set_out_is_read_and_a_slip_in_it_named() -> None:
+    data = dict(profile_data("multirotor_1kg"))
+
+    limits = read_profile("x", data | {"weather": {"max_wind_mps": 8, "min_temperature_c": -5}}).weather
+
+    assert (limits.max_wind_mps, limits.min_temperature_c, limits.max_rain_mm_h) == (8, -5, None)
+    for slip, named in (({"max_wimd_mps": 8}, "max_wimd_mps"), ({"max_gust_mps": "10"}, "max_gust_mps")):
+        with pytest.raises(BadInput, match=named):
+            read_profile("x", data | {"weather": slip})
