@@ -10,15 +10,14 @@ import numpy.typing as npt
 
 from routing.coverage import ALL, ANY, MUNICIPALITY, Coverage
 from routing.geo import Position
+from routing.map_figure import map_figure
 from routing.region.model import WayKind
-from routing.shade import hillshade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LONG_SIDE_IN = 12.0
-DPI = 130
 
 _UNSERVED = (0.77, 0.12, 0.30, 0.75)
 _SERVED_ALPHA = 0.72
@@ -30,20 +29,8 @@ def draw_coverage(found: Coverage, file: Path) -> None:
     """Write the map: inhabited cells by the minutes until they are served from the nearest hub, those that nobody
     serves in red, hubs and municipalities. Names are as the region has them in English. Raises ``OSError``.
     """
-    # Loaded here: it takes a second, and nothing else of the service needs it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    terrain = found.region.terrain
-    wide, high = terrain.east_m - terrain.west_m, terrain.north_m - terrain.south_m
-    scale = LONG_SIDE_IN / max(wide, high)
-    figure = Figure(figsize=(max(7.0, wide * scale) + 0.3, max(5.0, high * scale) + 1.6), dpi=DPI)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.01, 0.13, 0.98, 0.80))
-    axes.set(xlim=(terrain.west_m, terrain.east_m), ylim=(terrain.south_m, terrain.north_m), aspect="equal")
-    axes.set(xticks=[], yticks=[])
-    extent = (terrain.west_m, terrain.east_m, terrain.south_m, terrain.north_m)
-    axes.imshow(hillshade(found.region), extent=extent, origin="upper", interpolation="bilinear", zorder=0)
+    box = (0.01, 0.13, 0.98, 0.80)
+    figure, axes = map_figure(found.region, long_side_in=LONG_SIDE_IN, least_wide_in=7.0, below_in=1.6, box=box)
     _cells(figure, axes, found)
     _lines(axes, found)
     _hubs(axes, found)

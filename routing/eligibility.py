@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
+from routing.cause import Cause
 from routing.errors import NoWay, TooWindy
 from routing.problem import FleetVehicle, OrderRequest
 from routing.region.model import Site
@@ -19,31 +19,6 @@ from routing.vehicle_type import VehicleKind
 
 FETCH_AT_MOST = 60
 """With more orders than this, one that a vehicle at its pickup site can serve is not fetched by others."""
-
-
-class Cause(StrEnum):
-    """What keeps a vehicle from an order. The values are stable: user interfaces translate them."""
-
-    UNKNOWN_SITE = "unknown_site"
-    SAME_SITE = "same_site"
-    NO_VEHICLES = "no_vehicles"
-    AWAY_PICKUP = "away_pickup"
-    SITE_ACCEPTS = "site_accepts"
-    TEMPERATURE = "temperature"
-    MASS = "mass"
-    VOLUME = "volume"
-    PADS = "pads"
-    PACKS = "packs"
-    AIRSPACE = "airspace"
-    NO_WAY = "no_way"
-    WIND = "wind"
-    ENERGY = "energy"
-    PILOT_LIMIT = "pilot_limit"
-    HORIZON = "horizon"
-    WINDOW = "window"
-    SHIFT = "shift"
-    CAPACITY = "capacity"
-    CROWDED = "crowded"
 
 
 @dataclass(frozen=True, slots=True)

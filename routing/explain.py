@@ -14,7 +14,8 @@ import shapely
 
 from routing.airspace import ring_area
 from routing.board import PACKS
-from routing.eligibility import Blocked, Cause, Unservable, blocked, check_sites
+from routing.cause import Cause
+from routing.eligibility import Blocked, Unservable, blocked, check_sites
 from routing.errors import BadInput
 from routing.plan import Plan, StopAction
 from routing.problem import Category, FleetVehicle, OrderRequest, Pack, Problem

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routing.map_figure import DPI, map_figure
 from routing.plan import Plan
 from routing.problem import Problem
 from routing.region.model import Region, Site, SiteKind, WayKind
-from routing.shade import hillshade
 from routing.vehicle_type import VehicleKind
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONG_SIDE_IN = 15.0
-DPI = 130
 
 _WAYS: dict[WayKind, tuple[str, float, str]] = {
     WayKind.ROAD: ("#c05621", 2.4, "-"),
@@ -82,18 +81,8 @@ def draw_plan(problem: Problem, plan: Plan, file: Path) -> None:
 
 def _map(region: Region) -> tuple[Figure, Axes]:
     """The map that everything is drawn on."""
-    # Loaded here: it takes a second, and nothing else of the service needs it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    terrain = region.terrain
-    wide, high = terrain.east_m - terrain.west_m, terrain.north_m - terrain.south_m
-    scale = LONG_SIDE_IN / max(wide, high)
-    figure = Figure(figsize=(max(6.0, wide * scale) + 0.3, max(5.0, high * scale) + 1.0), dpi=DPI)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.01, 0.06, 0.98, 0.89))
-    axes.set(xlim=(terrain.west_m, terrain.east_m), ylim=(terrain.south_m, terrain.north_m), aspect="equal")
-    axes.set(xticks=[], yticks=[])
+    box = (0.01, 0.06, 0.98, 0.89)
+    figure, axes = map_figure(region, long_side_in=LONG_SIDE_IN, least_wide_in=6.0, below_in=1.0, box=box)
     _terrain(axes, region)
     _features(axes, region)
     _ways(axes, region)
@@ -154,8 +143,6 @@ def _summary(region: Region) -> str:
 
 def _terrain(axes: Axes, region: Region) -> None:
     terrain = region.terrain
-    extent = (terrain.west_m, terrain.east_m, terrain.south_m, terrain.north_m)
-    axes.imshow(hillshade(region), extent=extent, origin="upper", interpolation="bilinear", zorder=0)
     heights = terrain.heights
     skip = max(1, round(max(heights.shape) / 600))
     east = terrain.west_m + np.arange(0, heights.shape[1], skip) * terrain.step_m

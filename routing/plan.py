@@ -83,12 +83,14 @@ class Route:
 class Unserved:
     """An order that the plan does not serve, and why, in words a dispatcher can use.
 
-    ``final``: nothing in this fleet and region can ever serve it, so that waiting would not help.
+    ``final``: nothing in this fleet and region can ever serve it, so that waiting would not help. ``cause``: the
+    same as a value of ``routing.cause.Cause``; empty where the plan was not looked at closely enough to say.
     """
 
     order_id: str
     reason: str
     final: bool = False
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from routing.cause import Cause
 from routing.eligibility import Unservable, eligible_nearby
 from routing.errors import BadInput
 from routing.plan import Plan, StopAction, Trip, Unserved
@@ -228,10 +229,10 @@ class _Replanner:
     def _look_at(self, order: OrderRequest) -> None:
         try:
             self._able[order.order_id] = [self._index[v.vehicle_id] for v in eligible_nearby(self._book, order)]
-            self._running.unserved[order.order_id] = Unserved(order.order_id, NO_ROOM)
+            self._running.unserved[order.order_id] = Unserved(order.order_id, NO_ROOM, cause=Cause.CAPACITY)
         except Unservable as reason:
             self._able[order.order_id] = []
-            self._running.unserved[order.order_id] = Unserved(order.order_id, str(reason), reason.final)
+            self._running.unserved[order.order_id] = Unserved(order.order_id, str(reason), reason.final, reason.cause)
 
     def _related(self) -> set[str]:
         """Some orders whose windows and vehicles have something in common, one chosen by chance among them."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from routing.board import Board
+from routing.cause import Cause
 from routing.deconflict import given_trip
 from routing.eligibility import Unservable, eligible_nearby
 from routing.plan import Plan, Route, StopAction, Trip, Unserved
@@ -167,10 +168,10 @@ class RunningPlan:
         try:
             able = eligible_nearby(self.book, order)
         except Unservable as reason:
-            return self._left_out(Unserved(order.order_id, str(reason), reason.final))
+            return self._left_out(Unserved(order.order_id, str(reason), reason.final, reason.cause))
         cost = self.roster.insert(order.order_id, [self._index[vehicle.vehicle_id] for vehicle in able])
         if cost is None:
-            return self._left_out(Unserved(order.order_id, NO_ROOM))
+            return self._left_out(Unserved(order.order_id, NO_ROOM, cause=Cause.CAPACITY))
         self.unserved.pop(order.order_id, None)
         return self.placed(order.order_id)
 
@@ -202,7 +203,7 @@ class RunningPlan:
                 routes.append(Route(vehicle.vehicle_id, vehicle.home_site, tuple(trips)))
         served = self.roster.served()
         left = tuple(
-            self.unserved.get(order_id, Unserved(order_id, NO_ROOM))
+            self.unserved.get(order_id, Unserved(order_id, NO_ROOM, cause=Cause.CAPACITY))
             for order_id in self.book.orders
             if order_id not in served
         )

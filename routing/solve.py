@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from routing.cause import Cause
 from routing.contingency import without_clashes
 from routing.eligibility import Unservable, eligible_nearby, prepare
 from routing.plan import Plan, Unserved
@@ -119,7 +120,7 @@ def who_may(book: TripBook, *, deadline: float = math.inf) -> tuple[dict[str, li
             try:
                 allowed[order.order_id] = [index[vehicle.vehicle_id] for vehicle in eligible_nearby(book, order)]
             except Unservable as reason:
-                unserved[order.order_id] = Unserved(order.order_id, str(reason), reason.final)
+                unserved[order.order_id] = Unserved(order.order_id, str(reason), reason.final, reason.cause)
         if time.monotonic() > deadline:
             unserved |= {order.order_id: Unserved(order.order_id, NO_TIME) for order in left}
             break
@@ -203,7 +204,8 @@ class Solver:
         done, crowded = served(table.tours), set(table.crowded)
         for order_id in self.allowed:
             if order_id not in done:
-                left[order_id] = Unserved(order_id, CROWDED if order_id in crowded else NO_CAPACITY)
+                why = (CROWDED, Cause.CROWDED) if order_id in crowded else (NO_CAPACITY, Cause.CAPACITY)
+                left[order_id] = Unserved(order_id, why[0], cause=why[1])
         return Plan(
             routes=tuple(
                 book.route(vehicle, tour, slots)

@@ -68,6 +68,19 @@ class OrderRow:
     priority: int
     line: int
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is asked for, by the names that orders have for it everywhere else."""
+        return {
+            "pickup_site": self.pickup,
+            "dropoff_site": self.dropoff,
+            "mass_kg": self.mass_kg,
+            "volume_l": self.volume_l,
+            "earliest": self.earliest,
+            "latest": self.latest,
+            "priority": self.priority,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +118,28 @@ def circle_of(place: object, radius_m: float, where: str) -> tuple[Coords, float
     if not 0.0 < radius_m <= MAX_RADIUS_M:
         raise BadInput(f"{where}: a radius of {radius_m:g} m; up to {MAX_RADIUS_M:.0f} m are possible")
     return np.array([place_of(place, where)]), radius_m
+
+
+def read_each(
+    items: Iterable[object],
+    where: str,
+    notes: ImportNotes,
+    read: Callable[[Mapping[str, Any], int, str, ImportNotes], Iterable[Draft]],
+) -> list[Draft]:
+    """Read the zones of a list by ``read(item, index, where, notes)``. One that cannot be read is left out, and the
+    notes name it and say why.
+    """
+    drafts: list[Draft] = []
+    for index, item in enumerate(items):
+        place = f"{where} {index}"
+        try:
+            if not isinstance(item, Mapping):
+                raise BadInput(f"{place}: an object is needed")
+            drafts += read(item, index, place, notes)
+        except BadInput as error:
+            notes.skip("zones that cannot be read")
+            notes.warn(f"{error}; it was left out")
+    return drafts
 
 
 def finished(drafts: Sequence[Draft], notes: ImportNotes, *, strict: bool) -> tuple[Zone, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from routing.errors import BadInput
-from routing.formats.zone_drafts import Draft, circle_of, finished, finite, shell_of
+from routing.formats.zone_drafts import Draft, circle_of, finished, finite, read_each, shell_of
 from routing.formats.zone_rules import (
     kind_of,
     names_in,
@@ -38,20 +38,11 @@ def zone_list(data: object) -> list[Any]:
 
 def read_ed269(data: object, where: str, notes: ImportNotes) -> tuple[Zone, ...]:
     """Zones of parsed JSON. One that cannot be read is left out, and the notes name it and say why."""
-    drafts: list[Draft] = []
-    for index, given in enumerate(zone_list(data)):
-        place = f"{where}: zone {index}"
-        try:
-            if not isinstance(given, Mapping):
-                raise BadInput(f"{place}: an object is needed")
-            drafts += _drafts(given, index, f"{place} ({clean(str(given.get('identifier', '')))})", notes)
-        except BadInput as error:
-            notes.skip("zones that cannot be read")
-            notes.warn(f"{error}; it was left out")
-    return finished(drafts, notes, strict=False)
+    return finished(read_each(zone_list(data), f"{where}: zone", notes, _drafts), notes, strict=False)
 
 
 def _drafts(given: Mapping[str, Any], index: int, where: str, notes: ImportNotes) -> Iterator[Draft]:
+    where = f"{where} ({clean(str(given.get('identifier', '')))})"
     volumes = given.get("geometry")
     if not isinstance(volumes, list) or not volumes:
         raise BadInput(f"{where}: geometry: a list of volumes is needed")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from routing.errors import BadInput
-from routing.formats.zone_drafts import Draft, circle_of, finished, finite, shell_of
+from routing.formats.zone_drafts import Draft, circle_of, finished, finite, read_each, shell_of
 from routing.formats.zone_rules import (
     RESTRICTIONS,
     Band,
@@ -77,17 +77,7 @@ def read_ed318(data: Mapping[str, Any], where: str, notes: ImportNotes) -> tuple
     Raises ``BadInput`` where the collection's own validity cannot be read: it may be out of date.
     """
     _check_validity(data.get("metadata"), where, notes)
-    drafts: list[Draft] = []
-    for index, feature in enumerate(feature_list(data)):
-        place = f"{where}: feature {index}"
-        try:
-            if not isinstance(feature, Mapping):
-                raise BadInput(f"{place}: an object is needed")
-            drafts += _drafts(feature, index, place, notes)
-        except BadInput as error:
-            notes.skip("zones that cannot be read")
-            notes.warn(f"{error}; it was left out")
-    return finished(drafts, notes, strict=False)
+    return finished(read_each(feature_list(data), f"{where}: feature", notes, _drafts), notes, strict=False)
 
 
 def _check_validity(metadata: object, where: str, notes: ImportNotes) -> None:

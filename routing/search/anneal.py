@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from routing.compiled import compiled_together
 from routing.search.change import TRIP_END, VEHICLE_END, begin, changed_cost, empty_trip, insert_all, mend, undo
-from routing.search.compiled import compiled
 from routing.search.dice import uniform
 from routing.search.refleet import move_trip, refit
 from routing.search.refresh import solution_cost
@@ -31,7 +31,7 @@ HOT, COLD, SINCE, UNTIL, BEST = range(5)
 it is read from the control array); and the cost of the best solution."""
 
 
-@compiled
+@compiled_together
 def anneal(w: World, control: Any, plan: Any, best: Any, iterations: int, all_served: bool) -> int:
     """Ruin and recreate until stopped or ``iterations`` are done; returns how many were.
 
@@ -76,7 +76,7 @@ def anneal(w: World, control: Any, plan: Any, best: Any, iterations: int, all_se
     return iterations
 
 
-@compiled
+@compiled_together
 def missing(w: World) -> int:
     """How many requests are absent that must be served."""
     n = 0
@@ -85,7 +85,7 @@ def missing(w: World) -> int:
     return n
 
 
-@compiled
+@compiled_together
 def fewer_missing(w: World) -> bool:
     """Whether those that must be served and are absent are fewer, or easier to serve, than before the change.
 
@@ -106,7 +106,7 @@ def fewer_missing(w: World) -> bool:
     return now < before or (before > 0 and hard_now < hard_before)
 
 
-@compiled
+@compiled_together
 def drop_vehicle(w: World) -> None:
     """Take the vehicle whose requests were absent least often from the fleet; its requests become absent."""
     begin(w)
@@ -135,7 +135,7 @@ def drop_vehicle(w: World) -> None:
     w.fleet = w.actives
 
 
-@compiled
+@compiled_together
 def construct(w: World, control: Any, plan: Any, best: Any) -> None:
     """Insert all absent requests, some hundred at a time so that a stop is heeded, and keep the solution."""
     begin(w)
@@ -150,7 +150,7 @@ def construct(w: World, control: Any, plan: Any, best: Any) -> None:
     save(w, best)
 
 
-@compiled
+@compiled_together
 def save(w: World, best: Any) -> None:
     """Write the solution: for each vehicle its class, then its trips' visits, ``TRIP_END`` after each trip and
     ``VEHICLE_END`` after each vehicle; the first number is how many follow."""

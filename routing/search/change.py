@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 from routing.search.insertion import NEW_VEHICLE, best_insertion
 from routing.search.links import change_class, close_trip, close_vehicle, link, open_trip, unlink
 from routing.search.memory import assign
@@ -38,7 +38,7 @@ TRIP_END, VEHICLE_END = -1, -2
 """Marks in written solutions, after each trip and after each vehicle."""
 
 
-@compiled
+@compiled_together
 def begin(w: World) -> None:
     """Start a change: from here, ``undo`` brings back the present solution."""
     w.logged_nodes = 0
@@ -53,7 +53,7 @@ def begin(w: World) -> None:
     w.logged_absents = w.absents
 
 
-@compiled
+@compiled_together
 def _log_trip(w: World, t: int) -> None:
     n = w.logged_trips
     assign(log_trip(w, n), trip(w, t))
@@ -63,7 +63,7 @@ def _log_trip(w: World, t: int) -> None:
     w.logged_trips = n + 1
 
 
-@compiled
+@compiled_together
 def touch(w: World, v: int, stamp: int) -> None:
     """Keep vehicle ``v`` as it is, unless this change (known by ``stamp``) did already."""
     if vehicle(w, v).stamp == stamp:
@@ -92,7 +92,7 @@ def touch(w: World, v: int, stamp: int) -> None:
     w.logged_nodes = m
 
 
-@compiled
+@compiled_together
 def open_vehicle(w: World, k: int, stamp: int) -> int:
     """An unused vehicle slot for class ``k``, now active and without trips."""
     v = w.vehicle_cursor
@@ -110,7 +110,7 @@ def open_vehicle(w: World, k: int, stamp: int) -> int:
     return int(v)
 
 
-@compiled
+@compiled_together
 def undo(w: World) -> None:
     """Bring back the solution at ``begin``."""
     for x in range(w.removals):
@@ -156,7 +156,7 @@ def undo(w: World) -> None:
             refresh_loads(w, t, vehicle(w, trip(w, t).veh).cls)
 
 
-@compiled
+@compiled_together
 def take_out(w: World, visit: int, stamp: int) -> None:
     """Remove the request of ``visit``; its vehicle is stale until ``mend``."""
     r = visit >> 1
@@ -170,7 +170,7 @@ def take_out(w: World, visit: int, stamp: int) -> None:
     w.removals += 1
 
 
-@compiled
+@compiled_together
 def empty_trip(w: World, t: int, stamp: int) -> None:
     """Remove all requests of trip ``t``."""
     start = w.first + 2 * t
@@ -178,7 +178,7 @@ def empty_trip(w: World, t: int, stamp: int) -> None:
         take_out(w, node(w, start).next, stamp)
 
 
-@compiled
+@compiled_together
 def mend(w: World, stamp: int) -> None:
     """Refresh the vehicles that lost requests; trips that cannot be flown so are emptied, empty ones given back."""
     for x in range(w.logged_vehicles):
@@ -203,7 +203,7 @@ def mend(w: World, stamp: int) -> None:
             close_vehicle(w, v)
 
 
-@compiled
+@compiled_together
 def put_in(w: World, r: int, stamp: int) -> bool:
     """Put ``r`` where ``found`` says; ``False`` (and nothing changed): it does not hold there after all."""
     place = found(w, 0)
@@ -233,7 +233,7 @@ def put_in(w: World, r: int, stamp: int) -> bool:
     return False
 
 
-@compiled
+@compiled_together
 def _take_back(w: World, r: int, v: int, t: int) -> None:
     unlink(w, 2 * r + 1)
     if request(w, r).pickup >= 0:
@@ -249,7 +249,7 @@ def _take_back(w: World, r: int, v: int, t: int) -> None:
         refresh_vehicle(w, v)
 
 
-@compiled
+@compiled_together
 def insert_all(w: World, blink: float, stamp: int) -> None:
     """Insert the removed requests in their sequence, each where it costs least; the rest becomes absent."""
     for x in range(w.removals):
@@ -260,7 +260,7 @@ def insert_all(w: World, blink: float, stamp: int) -> None:
         w.absents += 1
 
 
-@compiled
+@compiled_together
 def changed_cost(w: World) -> float:
     """How much dearer the solution is than at ``begin``."""
     cost = 0.0
@@ -273,7 +273,7 @@ def changed_cost(w: World) -> float:
     return cost
 
 
-@compiled
+@compiled_together
 def load_routes(w: World, numbers: Any) -> None:
     """Build the vehicles that ``save`` wrote into an empty solution; a vehicle that breaks a limit is left out."""
     stamp = w.stamp

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 
 _A, _B, _C, _TOP = np.uint64(12), np.uint64(25), np.uint64(27), np.uint64(11)
 _FACTOR = np.uint64(0x2545F4914F6CDD1D)
@@ -20,7 +20,7 @@ def seed(world: Any, value: int) -> None:
     world["rng"] = np.uint64((z ^ (z >> 31)) | 1)
 
 
-@compiled
+@compiled_together
 def uniform(w: Any) -> float:
     """A number in [0, 1)."""
     x = w.rng
@@ -31,7 +31,7 @@ def uniform(w: Any) -> float:
     return float((x * _FACTOR) >> _TOP) * 1.1102230246251565e-16
 
 
-@compiled
+@compiled_together
 def below(w: Any, n: int) -> int:
     """A whole number in [0, n)."""
     return int(uniform(w) * n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 from routing.search.dice import uniform
 from routing.search.lateness import buffer_energy
 from routing.search.segments import EPS, INF, join
@@ -31,7 +31,7 @@ from routing.search.world import (
 NEW_VEHICLE = -1
 
 
-@compiled
+@compiled_together
 def alone(w: World, r: int, k: int) -> tuple[float, float, float, float]:
     """Distance and segment of a trip of class ``k`` that serves ``r`` only; infinite distance: it cannot."""
     c = kind(w, k)
@@ -61,7 +61,7 @@ def alone(w: World, r: int, k: int) -> tuple[float, float, float, float]:
     return distance, d, e, lt
 
 
-@compiled
+@compiled_together
 def _energy_alone(w: World, r: int, k: int) -> bool:
     n = 0
     if request(w, r).pickup >= 0:
@@ -71,7 +71,7 @@ def _energy_alone(w: World, r: int, k: int) -> bool:
     return bool(buffer_energy(w, k, n + 1) <= kind(w, k).energy_limit + EPS)
 
 
-@compiled
+@compiled_together
 def _own_lateness(w: World, r: int, k: int, back: float) -> float:
     """Lateness cost of a trip with ``r`` alone that returns at ``back``."""
     if not w.late:
@@ -80,7 +80,7 @@ def _own_lateness(w: World, r: int, k: int, back: float) -> float:
     return float(request(w, r).late_cost * max(0.0, drop - request(w, r).due))
 
 
-@compiled
+@compiled_together
 def _try_new_trips(w: World, r: int, k: int, distance: float, d: float, e: float, lt: float, best: float) -> float:
     """A trip of its own for ``r`` with each vehicle of class ``k`` in use, before or after each of its trips.
 
@@ -116,7 +116,7 @@ def _try_new_trips(w: World, r: int, k: int, distance: float, d: float, e: float
     return best
 
 
-@compiled
+@compiled_together
 def _span_cost(w: World, before: int, follow: int, k: int, d: float, e: float, lt: float) -> float:
     """What a new trip (d, e, lt) between two trips adds to the duration's cost; infinite: it breaks the limit."""
     c = kind(w, k)
@@ -140,13 +140,13 @@ def _span_cost(w: World, before: int, follow: int, k: int, d: float, e: float, l
     return float(c.duration_cost * (d - old))
 
 
-@compiled
+@compiled_together
 def _found(w: World, v: int, t: int, after: int, then: int, k: int, cost: float) -> None:
     place = found(w, 0)
     place.vehicle, place.trip, place.after, place.then, place.cls, place.cost = v, t, after, then, k, cost
 
 
-@compiled
+@compiled_together
 def _try_new(w: World, r: int, best: float, blink: float) -> float:
     """New trips and new vehicles."""
     for k in range(w.classes):
@@ -172,7 +172,7 @@ def _try_new(w: World, r: int, best: float, blink: float) -> float:
     return best
 
 
-@compiled
+@compiled_together
 def _try_near(w: World, r: int, best: float, blink: float) -> float:
     """Places beside the visits near ``r``."""
     w.stamp += 1
@@ -203,7 +203,7 @@ def _try_near(w: World, r: int, best: float, blink: float) -> float:
     return best
 
 
-@compiled
+@compiled_together
 def _try_trip(w: World, r: int, t: int, best: float, blink: float) -> float:
     """All places in trip ``t``."""
     v = trip(w, t).veh
@@ -227,7 +227,7 @@ def _try_trip(w: World, r: int, t: int, best: float, blink: float) -> float:
     return best
 
 
-@compiled
+@compiled_together
 def best_insertion(w: World, r: int, limit: float, blink: float, everywhere: bool) -> float:
     """Find the cheapest place for ``r`` under ``limit``, into ``found``; each is passed over with chance ``blink``.
 

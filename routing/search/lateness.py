@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 from routing.search.segments import INF, join
 from routing.search.world import (
     World,
@@ -19,7 +19,7 @@ from routing.search.world import (
 )
 
 
-@compiled
+@compiled_together
 def fill(w: World, t: int, r: int, after: int, then: int) -> int:
     """Write trip ``t`` to the buffer, with request ``r`` (-1: none) put in; the number of visits.
 
@@ -47,7 +47,7 @@ def fill(w: World, t: int, r: int, after: int, then: int) -> int:
     return n
 
 
-@compiled
+@compiled_together
 def buffer_energy(w: World, k: int, n: int) -> float:
     """Energy of the trip in the buffer, flown by class ``k``."""
     p, place = kind(w, k).profile, kind(w, k).start
@@ -66,7 +66,7 @@ def buffer_energy(w: World, k: int, n: int) -> float:
     return float(energy + base_energy(w, p, place, to) + load_energy(w, p, place, to) * load)
 
 
-@compiled
+@compiled_together
 def _buffer_leave(w: World, k: int, n: int, at: float) -> float:
     """When the trip in the buffer leaves, at the earliest ``at``: later where its releases or windows ask for it."""
     p, place = kind(w, k).profile, kind(w, k).start
@@ -82,7 +82,7 @@ def _buffer_leave(w: World, k: int, n: int, at: float) -> float:
     return max(at, e) if kind(w, k).no_wait else at
 
 
-@compiled
+@compiled_together
 def _run_buffer(w: World, k: int, n: int, leave: float) -> tuple[float, float]:
     """Return time and lateness cost of the trip in the buffer when it leaves at ``leave``."""
     p, place = kind(w, k).profile, kind(w, k).start
@@ -99,7 +99,7 @@ def _run_buffer(w: World, k: int, n: int, leave: float) -> tuple[float, float]:
     return now + duration_of(w, p, place, kind(w, k).end), late
 
 
-@compiled
+@compiled_together
 def _run_vehicle(
     w: World, v: int, t: int, r: int, after: int, then: int, not_before: float
 ) -> tuple[float, float, float]:
@@ -121,7 +121,7 @@ def _run_vehicle(
     return first, now, late
 
 
-@compiled
+@compiled_together
 def lateness_cost(w: World, v: int, t: int, r: int, after: int, then: int) -> float:
     """Cost of lateness, with ``r`` put into trip ``t``.
 
@@ -138,7 +138,7 @@ def lateness_cost(w: World, v: int, t: int, r: int, after: int, then: int) -> fl
     return float(min(late + c.duration_cost * (back - first - least), late_tight))
 
 
-@compiled
+@compiled_together
 def _tight_departure(w: World, v: int, t: int, r: int, after: int, then: int) -> float:
     """The latest first departure that does not delay the last return, if that is forced by waiting."""
     k = vehicle(w, v).cls

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 from routing.search.world import World, active, kind, node, trip, vehicle
 
 
-@compiled
+@compiled_together
 def close_vehicle(w: World, v: int) -> None:
     """Give a vehicle without trips back."""
     w.actives -= 1
@@ -18,7 +18,7 @@ def close_vehicle(w: World, v: int) -> None:
     kind(w, vehicle(w, v).cls).used -= 1
 
 
-@compiled
+@compiled_together
 def open_trip(w: World, v: int, before: int) -> int:
     """A new empty trip of vehicle ``v`` after trip ``before`` (-1: as its first)."""
     t = w.trip_cursor
@@ -34,7 +34,7 @@ def open_trip(w: World, v: int, before: int) -> int:
     return int(t)
 
 
-@compiled
+@compiled_together
 def link_trip(w: World, t: int, v: int, before: int) -> None:
     """Make ``t`` a trip of vehicle ``v`` after its trip ``before`` (-1: as its first)."""
     follow = vehicle(w, v).first if before < 0 else trip(w, before).next
@@ -51,7 +51,7 @@ def link_trip(w: World, t: int, v: int, before: int) -> None:
     place_trip(w, t)
 
 
-@compiled
+@compiled_together
 def place_trip(w: World, t: int) -> None:
     """Let a trip start and end where its vehicle's class does."""
     start = w.first + 2 * t
@@ -59,7 +59,7 @@ def place_trip(w: World, t: int) -> None:
     node(w, start).place, node(w, start + 1).place = kind(w, k).start, kind(w, k).end
 
 
-@compiled
+@compiled_together
 def close_trip(w: World, t: int) -> None:
     """Take a trip out of its vehicle; its visits stay with it."""
     v = trip(w, t).veh
@@ -76,7 +76,7 @@ def close_trip(w: World, t: int) -> None:
     vehicle(w, v).trips -= 1
 
 
-@compiled
+@compiled_together
 def link(w: World, i: int, visit: int) -> None:
     """Put ``visit`` after node ``i``."""
     j = node(w, i).next
@@ -85,7 +85,7 @@ def link(w: World, i: int, visit: int) -> None:
     node(w, visit).trip = node(w, i).trip
 
 
-@compiled
+@compiled_together
 def unlink(w: World, visit: int) -> None:
     """Take ``visit`` out of its trip."""
     i, j = node(w, visit).prev, node(w, visit).next
@@ -93,7 +93,7 @@ def unlink(w: World, visit: int) -> None:
     node(w, visit).trip = -1
 
 
-@compiled
+@compiled_together
 def change_class(w: World, v: int, k: int) -> None:
     """Make ``v`` a vehicle of class ``k``; its trips are stale where starts, ends or profiles differ."""
     kind(w, vehicle(w, v).cls).used -= 1

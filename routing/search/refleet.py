@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from routing.compiled import compiled_together
 from routing.search.change import open_vehicle, touch
-from routing.search.compiled import compiled
 from routing.search.dice import below
 from routing.search.insertion import NEW_VEHICLE
 from routing.search.links import change_class, close_trip, close_vehicle, link_trip
@@ -11,7 +11,7 @@ from routing.search.refresh import refresh_trip, refresh_vehicle
 from routing.search.world import World, active, capacity_of, kind, log_vehicle_id, node, peak, trip, vehicle
 
 
-@compiled
+@compiled_together
 def refit(w: World, stamp: int) -> None:
     """Give each touched vehicle the class of its family that serves its one trip at least cost."""
     for x in range(w.logged_vehicles):
@@ -24,7 +24,7 @@ def refit(w: World, stamp: int) -> None:
                 refresh_vehicle(w, v)
 
 
-@compiled
+@compiled_together
 def _cheapest_class(w: World, v: int) -> int:
     """The free class of the family with the least cost for the vehicle as it is."""
     old = vehicle(w, v).cls
@@ -40,7 +40,7 @@ def _cheapest_class(w: World, v: int) -> int:
     return int(chosen)
 
 
-@compiled
+@compiled_together
 def fits_class(w: World, t: int, k: int) -> bool:
     """Whether class ``k`` can carry what trip ``t`` does."""
     fits = True
@@ -49,7 +49,7 @@ def fits_class(w: World, t: int, k: int) -> bool:
     return fits
 
 
-@compiled
+@compiled_together
 def class_cost(w: World, v: int, k: int) -> float:
     """What the vehicle's one trip costs a class of its family, lateness apart."""
     c = kind(w, k)
@@ -61,7 +61,7 @@ def class_cost(w: World, v: int, k: int) -> float:
     )
 
 
-@compiled
+@compiled_together
 def move_trip(w: World, stamp: int) -> None:
     """Move a random trip to a random place among the trips of its class where it can be flown at the same cost.
 
@@ -101,7 +101,7 @@ def move_trip(w: World, stamp: int) -> None:
         _carry(w, t, to, after, stamp)
 
 
-@compiled
+@compiled_together
 def _carry(w: World, t: int, to: int, after: int, stamp: int) -> None:
     """Take trip ``t`` to vehicle ``to`` if both vehicles hold their limits then."""
     v, back = trip(w, t).veh, trip(w, t).prev

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 from routing.search.lateness import lateness_cost
 from routing.search.segments import EPS, INF, join
 from routing.search.world import (
@@ -26,7 +26,7 @@ from routing.search.world import (
 )
 
 
-@compiled
+@compiled_together
 def refresh_trip(w: World, t: int) -> bool:
     """Recompute the trip's own figures; ``False`` where it can be flown at no time or is overloaded."""
     k = vehicle(w, trip(w, t).veh).cls
@@ -69,7 +69,7 @@ def refresh_trip(w: World, t: int) -> bool:
     return refresh_loads(w, t, k)
 
 
-@compiled
+@compiled_together
 def _refresh_suffixes(w: World, t: int, p: int) -> None:
     start = w.first + 2 * t
     j = start + 1
@@ -90,7 +90,7 @@ def _refresh_suffixes(w: World, t: int, p: int) -> None:
         j = i
 
 
-@compiled
+@compiled_together
 def refresh_loads(w: World, t: int, k: int) -> bool:
     dims = w.dims
     for dim in range(dims):
@@ -122,7 +122,7 @@ def refresh_loads(w: World, t: int, k: int) -> bool:
     return not energetic or energy <= kind(w, k).energy_limit + EPS
 
 
-@compiled
+@compiled_together
 def refresh_vehicle(w: World, v: int) -> bool:
     """Recompute times, trips' bounds and cost of a vehicle whose trips are fresh; ``False``: it breaks a limit."""
     c = kind(w, vehicle(w, v).cls)
@@ -165,7 +165,7 @@ def refresh_vehicle(w: World, v: int) -> bool:
     return True
 
 
-@compiled
+@compiled_together
 def _refresh_span(w: World, v: int) -> float:
     """Least time from first departure to last return, and the segments of the trips before and after each trip."""
     reload = kind(w, vehicle(w, v).cls).reload
@@ -189,7 +189,7 @@ def _refresh_span(w: World, v: int) -> float:
     return span
 
 
-@compiled
+@compiled_together
 def solution_cost(w: World) -> float:
     """Cost of all vehicles and of what is left out, summed anew."""
     cost = 0.0

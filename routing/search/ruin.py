@@ -6,8 +6,8 @@ routing problems", sections 5.1 to 5.3.
 
 from __future__ import annotations
 
+from routing.compiled import compiled_together
 from routing.search.change import take_out
-from routing.search.compiled import compiled
 from routing.search.dice import below, uniform
 from routing.search.world import (
     World,
@@ -30,7 +30,7 @@ STRETCH_CHANCE = 0.5
 MOST_RETRIED = 12
 
 
-@compiled
+@compiled_together
 def remove_strings(w: World, mean: float, stamp: int) -> None:
     """Remove strings of about ``mean`` requests in all from trips around a random visit."""
     requests = w.requests
@@ -58,7 +58,7 @@ def remove_strings(w: World, mean: float, stamp: int) -> None:
         done += 1
 
 
-@compiled
+@compiled_together
 def remove_trips(w: World, most: float, stamp: int) -> None:
     """Remove whole trips around a random visit, about ``most`` requests in all."""
     if w.requests == w.absents:
@@ -80,7 +80,7 @@ def remove_trips(w: World, most: float, stamp: int) -> None:
         trips -= 1
 
 
-@compiled
+@compiled_together
 def _seed(w: World) -> int:
     while True:
         r = below(w, w.requests)
@@ -88,7 +88,7 @@ def _seed(w: World) -> int:
             return 2 * r if request(w, r).pickup >= 0 and uniform(w) < 0.5 else 2 * r + 1
 
 
-@compiled
+@compiled_together
 def _remove_string(w: World, t: int, visit: int, length: int, stamp: int) -> None:
     """Remove ``length`` visits of a string around ``visit``, or of a longer string whose inner part stays."""
     start = w.first + 2 * t
@@ -129,7 +129,7 @@ def _remove_string(w: World, t: int, visit: int, length: int, stamp: int) -> Non
             take_out(w, buffer(w, x).x, stamp)
 
 
-@compiled
+@compiled_together
 def retry_absent(w: World) -> None:
     """Move some of the absent requests to those that are to be inserted."""
     for _ in range(min(MOST_RETRIED, w.absents)):
@@ -140,7 +140,7 @@ def retry_absent(w: World) -> None:
         absent(w, x).x = absent(w, w.absents).x
 
 
-@compiled
+@compiled_together
 def arrange(w: World) -> None:
     """Sort the removed requests by a random one of the criteria."""
     n = w.removals
@@ -167,7 +167,7 @@ def arrange(w: World) -> None:
     sort_removed(w, n)
 
 
-@compiled
+@compiled_together
 def sort_removed(w: World, n: int) -> None:
     """Sort the first ``n`` removed by ``keys``, both in place (shell sort: few values, no allocation)."""
     gap = 1

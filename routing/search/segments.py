@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 
 INF = np.inf
 EPS = 1e-7
 """What rounding may do to a time, load or energy; far below any unit that matters."""
 
 
-@compiled
+@compiled_together
 def join(
     d1: float, e1: float, l1: float, way: float, d2: float, e2: float, l2: float
 ) -> tuple[float, float, float, float]:

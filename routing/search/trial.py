@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routing.search.compiled import compiled
+from routing.compiled import compiled_together
 from routing.search.lateness import buffer_energy, fill, lateness_cost
 from routing.search.segments import EPS, INF, join
 from routing.search.world import (
@@ -24,7 +24,7 @@ from routing.search.world import (
 )
 
 
-@compiled
+@compiled_together
 def _load_fits(w: World, r: int, t: int, k: int) -> bool:
     fits = True
     for dim in range(w.dims):
@@ -32,7 +32,7 @@ def _load_fits(w: World, r: int, t: int, k: int) -> bool:
     return fits
 
 
-@compiled
+@compiled_together
 def _aboard_fits(w: World, r: int, t: int, i: int, k: int) -> bool:
     """Whether ``r``, loaded at the start and dropped after node ``i``, fits with what is picked up on the way."""
     x = w.first + 2 * t
@@ -45,7 +45,7 @@ def _aboard_fits(w: World, r: int, t: int, i: int, k: int) -> bool:
         x = node(w, x).next
 
 
-@compiled
+@compiled_together
 def span_with(w: World, t: int, d: float, e: float, lt: float) -> float:
     """Duration of the vehicle's whole route with segment (d, e, lt) as its trip ``t``; infinite where it cannot be."""
     own = trip(w, t)
@@ -57,7 +57,7 @@ def span_with(w: World, t: int, d: float, e: float, lt: float) -> float:
     return d
 
 
-@compiled
+@compiled_together
 def _dearer(w: World, t: int, k: int, added: float, d: float, e: float, lt: float, limit: float) -> float:
     """What trip ``t`` as segment (d, e, lt), ``added`` longer, adds to its vehicle's cost as one of class ``k``."""
     v = trip(w, t).veh
@@ -83,7 +83,7 @@ def _dearer(w: World, t: int, k: int, added: float, d: float, e: float, lt: floa
     return float(cost)
 
 
-@compiled
+@compiled_together
 def _slow_cost(w: World, r: int, t: int, after: int, then: int, k: int) -> float:
     """What lateness adds; infinite where the trip has not the energy."""
     if kind(w, k).energetic:
@@ -96,7 +96,7 @@ def _slow_cost(w: World, r: int, t: int, after: int, then: int, k: int) -> float
     return lateness_cost(w, v, t, r, after, then) - lateness_cost(w, v, -1, -1, -1, -1)
 
 
-@compiled
+@compiled_together
 def _bigger_class(w: World, r: int, t: int, added: float, d: float, e: float, lt: float) -> tuple[float, int]:
     """The cheapest class of the same family that can carry ``r`` too."""
     v = trip(w, t).veh
@@ -112,7 +112,7 @@ def _bigger_class(w: World, r: int, t: int, added: float, d: float, e: float, lt
     return best, chosen
 
 
-@compiled
+@compiled_together
 def try_gap(w: World, r: int, i: int, limit: float) -> tuple[float, int]:
     """Cost of dropping ``r`` (loaded at the start) after node ``i``, and the vehicle's class then; infinite: no way."""
     t = node(w, i).trip
@@ -156,7 +156,7 @@ def try_gap(w: World, r: int, i: int, limit: float) -> tuple[float, int]:
     return cost, k
 
 
-@compiled
+@compiled_together
 def try_pair(w: World, r: int, t: int, limit: float) -> tuple[float, int, int]:
     """The cheapest places in trip ``t`` for the pickup and the drop-off of ``r``: cost and the nodes they follow."""
     k = vehicle(w, trip(w, t).veh).cls
@@ -240,7 +240,7 @@ def try_pair(w: World, r: int, t: int, limit: float) -> tuple[float, int, int]:
     return best, best_after, best_then
 
 
-@compiled
+@compiled_together
 def _room(w: World, r: int, i: int, k: int) -> bool:
     fits = True
     for dim in range(w.dims):

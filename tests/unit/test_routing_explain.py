@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from routing.eligibility import Cause
+from routing.cause import Cause
 from routing.explain import Change, Explanation, explain
 from routing.plan import Plan
 from routing.problem import AirborneLimit, Category, Pack, Problem, Station

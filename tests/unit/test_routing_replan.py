@@ -181,7 +181,7 @@ def test_an_order_that_fits_nowhere_is_left_out_with_the_reason() -> None:
     made = problem([order("a", "drop-5", mass_kg=0.9)], [drone(kind=replace(DRONE, turnaround_s=7_000.0))])
     running = RunningPlan(made, solve(made))
     busy = running.insert(order("b", "drop-8", mass_kg=0.9, latest=minutes(30)))
-    assert busy == Unserved("b", "no vehicle has room and time for it beside what is planned")
+    assert busy == Unserved("b", "no vehicle has room and time for it beside what is planned", cause="capacity")
     heavy = running.insert(order("c", "drop-8", mass_kg=5.0))
     assert isinstance(heavy, Unserved)
     assert heavy.final

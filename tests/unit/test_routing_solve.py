@@ -10,8 +10,10 @@ from itertools import pairwise
 
 import pytest
 
+from routing.cause import Cause
 from routing.energy import usable_wh
 from routing.errors import BadInput
+from routing.formats.json import plan_from_json, plan_to_json
 from routing.modelling import Modelling
 from routing.plan import Plan, StopAction
 from routing.problem import FleetVehicle, OrderRequest, Policy, Problem
@@ -109,7 +111,7 @@ def test_the_more_urgent_order_is_served_when_only_one_can_be() -> None:
     plan = solve(problem(orders, [drone()]))
     assert list(_served(plan)) == ["urgent"]
     (entry,) = plan.unserved
-    assert (entry.order_id, entry.reason, entry.final) == ("plain", NO_CAPACITY, False)
+    assert (entry.order_id, entry.reason, entry.final, entry.cause) == ("plain", NO_CAPACITY, False, "capacity")
 
 
 def test_no_more_trips_than_allowed() -> None:
@@ -178,6 +180,22 @@ def test_out_of_range_names_the_energy() -> None:
     assert reason.startswith("out of range: there and back takes 1")
     assert "may use 90 Wh" in reason
     assert final
+
+
+@pytest.mark.parametrize(
+    ("request_", "cause"),
+    [
+        (order(dropoff="drop-5", mass_kg=3.2), Cause.MASS),
+        (order(dropoff="drop-5", volume_l=9), Cause.VOLUME),
+        (order(dropoff="moon"), Cause.UNKNOWN_SITE),
+        (order(latest=minutes(2)), Cause.WINDOW),
+    ],
+)
+def test_the_reason_is_told_as_a_value_that_stays_the_same_too(request_: OrderRequest, cause: Cause) -> None:
+    plan = solve(problem([request_]))
+
+    (entry,) = plan_from_json(plan_to_json(plan)).unserved
+    assert entry.cause == cause.value
 
 
 def test_a_network_that_does_not_connect_is_named() -> None:
