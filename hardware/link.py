@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hardware.mission import Mission
 from routing.geo import Position
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 
 
@@ -61,7 +62,8 @@ class VehicleState:
     """The latest state of a vehicle. ``t`` is the domain time at which it was last heard.
 
     ``connected`` is the link's judgement by silence (heartbeats or connection message);
-    ``faults`` are the vehicle's own words, newest last, at most 10.
+    ``faults`` are the vehicle's own words, newest last, at most 10. ``conditions`` is what is odd about the contact
+    now, code (``hardware.conditions``) to detail in words.
     """
 
     t: datetime | None = None
@@ -77,6 +79,7 @@ class VehicleState:
     battery_pct: float | None = None
     progress: Progress = field(default_factory=Progress)
     faults: tuple[str, ...] = ()
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 class LeaseGuard(Protocol):
@@ -153,3 +156,10 @@ class VehicleLink(Protocol):
 
 SampleSink = Callable[[Sample], None]
 """Takes one sample at once, never blocks; what happens at its bound is the sink's business."""
+
+EventSink = Callable[[VehicleEvent], None]
+"""Takes one event at once, never blocks. Links tell what happens, never something for each sample."""
+
+
+def no_events(_event: VehicleEvent) -> None:
+    """Take an event and keep nothing of it."""

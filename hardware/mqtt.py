@@ -14,6 +14,7 @@ import logging
 import random
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hardware.errors import LinkDown, NotSupported
+from hardware.mqtt_stream import FedClient, PacketStream
 from hardware.mqtt_subscription import Message, Subscription
 
 __all__ = ["Message", "MqttClient", "Subscription", "Will"]
@@ -36,6 +38,10 @@ BACK_OFF_S = (0.1, 5.0)
 """First and longest wait between attempts to connect; doubled each time, with jitter."""
 UNACKNOWLEDGED_LIMIT = 1000
 """QoS 1 messages without their acknowledgement; at the bound ``publish`` raises ``LinkDown``."""
+MAX_PAYLOAD_BYTES = 4_000_000
+"""A longer message is dropped: nobody here takes one, and queues count messages, not bytes."""
+READ_BYTES = 65_536
+"""Read at once; the rest waits in the socket's buffer, so that other work of the loop gets its turn."""
 ROUTE_CACHE_LIMIT = 4096
 """Topics whose subscribers are remembered; at the bound the memory starts anew."""
 
@@ -58,6 +64,10 @@ class MqttClient:
     Entering the block starts connecting and returns at once; ``wait_connected`` waits for it. After a
     break it connects again with back-off and renews its subscriptions. All methods belong to the event
     loop in which the block was entered.
+
+    ``counts`` counts messages ``received``, and those dropped by reason: ``bad_topic`` (no text), ``oversized``,
+    ``unwanted`` (no subscription). ``malformed`` counts connections given up because the broker sent what is no MQTT,
+    ``lost`` all that broke. What a full subscription dropped is in ``dropped``.
     """
 
     def __init__(
@@ -73,8 +83,9 @@ class MqttClient:
     ) -> None:
         self.broker = f"{host}:{port}"
         self.last_error = "not connected yet"
+        self.counts: Counter[str] = Counter()
         self._host, self._port = host, port
-        client = paho.Client(
+        client = FedClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             clean_session=True,
@@ -96,12 +107,18 @@ class MqttClient:
         client.on_subscribe = self._on_subscribe
         client.on_socket_close = self._on_socket_close
         self._client = client
+        self._stream = PacketStream(
+            max_bytes=MAX_PAYLOAD_BYTES,
+            take_message=self._take_message,
+            take_packet=self._take_packet,
+            refuse=self._refuse_packet,
+        )
         self._socket: Any = None
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
         self._was_connected = False
         self._subscriptions: list[Subscription] = []
-        self._routes: dict[str, tuple[Subscription, ...]] = {}
+        self._routes: dict[bytes, tuple[str, tuple[Subscription, ...]]] = {}
         self._subscribing: dict[int, Subscription] = {}
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
         self._hooks: list[Callable[[], None]] = []
@@ -113,10 +130,16 @@ class MqttClient:
         """Whether the broker has accepted us and the connection has not been seen to break."""
         return self._connected.is_set()
 
+    @property
+    def dropped(self) -> int:
+        """Messages that found the queue of an open subscription full."""
+        return sum(subscription.dropped for subscription in self._subscriptions)
+
     async def wait_connected(self, timeout_s: float = 10.0) -> None:
         """Wait for the connection; raises ``LinkDown`` with the last reason when the time is over."""
         try:
-            await asyncio.wait_for(self._connected.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._connected.wait()
         except TimeoutError:
             raise LinkDown(f"broker {self.broker}: {self.last_error}") from None
 
@@ -175,17 +198,25 @@ class MqttClient:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unacknowledged[info.mid] = done
         try:
-            await asyncio.wait_for(done, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await done
         except TimeoutError:
             self._give_up(f"took no data for {timeout_s:g} s")
             raise LinkDown(f"broker {self.broker}: {self.last_error}") from None
         finally:
             self._unacknowledged.pop(info.mid, None)
 
-    def subscribe(self, topic_filter: str | tuple[str, ...], qos: int = 0, *, limit: int = 1000) -> Subscription:
-        """Subscribe to a filter or several; lasts over reconnects. ``limit``: see ``Subscription``."""
+    def subscribe(
+        self,
+        topic_filter: str | tuple[str, ...],
+        qos: int = 0,
+        *,
+        limit: int = 1000,
+        take: Callable[[Message], None] | None = None,
+    ) -> Subscription:
+        """Subscribe to a filter or several; lasts over reconnects. ``limit``, ``take``: see ``Subscription``."""
         filters = (topic_filter,) if isinstance(topic_filter, str) else topic_filter
-        subscription = Subscription(filters, qos, limit, self._forget)
+        subscription = Subscription(filters, qos, limit, self._forget, take)
         self._subscriptions.append(subscription)
         self._routes.clear()
         if self.connected:
@@ -226,8 +257,11 @@ class MqttClient:
 
     async def _connect(self) -> bool:
         """Connect and wait for the broker's acceptance; returns whether it came."""
-        # Nothing of the last session may go out in the next one.
+        # Nothing of the last session may go out in the next one, or be taken for a part of it.
         self._client.drop_out_messages()
+        self._client.fed.clear()
+        self._client.ended = False
+        self._stream.reset()
         self._client.connect_async(self._host, self._port, keepalive=KEEP_ALIVE_S)
         # A thread of its own: a name server that hangs must not fill the loop's shared executor.
         executor = ThreadPoolExecutor(1, thread_name_prefix="mqtt-connect")
@@ -267,21 +301,46 @@ class MqttClient:
         """Keep the connection alive until it is lost."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), KEEP_ALIVE_S / 5)
+                async with asyncio.timeout(KEEP_ALIVE_S / 5):
+                    await self._lost.wait()
                 return
             self._client.loop_misc()
             self._watch_writing()
 
     def _on_readable(self) -> None:
+        stream = self._socket
         try:
-            self._client.loop_read()
-            # TLS may hold decrypted data of which the socket's readiness says nothing.
-            while self._socket is not None and getattr(self._socket, "pending", int)() > 0:
-                self._client.loop_read()
+            while stream is not None:
+                data = stream.recv(READ_BYTES)
+                if not data:
+                    self._client.ended = True
+                    self._client.loop_read()
+                    break
+                self._stream.take(data)
+                # TLS may hold decrypted data of which the socket's readiness says nothing.
+                if not getattr(stream, "pending", int)():
+                    break
+                stream = self._socket
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError as error:
+            self._give_up(f"connection lost: {error}")
         except Exception as error:
-            # paho parses without checking; whatever it stumbles over, the stream is out of step.
+            # Neither is all checked by paho; whatever it stumbles over, the stream is out of step.
+            self.counts["malformed"] += 1
             self._give_up(f"malformed data ({error!r})")
         self._watch_writing()
+
+    def _take_packet(self, packet: bytes) -> None:
+        """Let paho read a packet."""
+        fed = self._client.fed
+        fed += packet
+        while fed and self._socket is not None:
+            if self._client.loop_read() != paho.MQTT_ERR_SUCCESS:
+                fed.clear()
+
+    def _refuse_packet(self) -> None:
+        self.counts["oversized"] += 1
 
     def _on_writable(self) -> None:
         self._client.loop_write()
@@ -315,22 +374,34 @@ class MqttClient:
         self._mark_lost()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
+        """Take a message of QoS 1, which paho has acknowledged."""
+        self._take_message(message._topic, bytes(message.payload), message.retain)
+
+    def _take_message(self, topic: bytes, payload: bytes, retain: bool) -> None:
+        self.counts["received"] += 1
+        route = self._routes.get(topic) or self._route(topic)
+        if not route[1]:
+            self.counts["unwanted" if route[0] else "bad_topic"] += 1
             return
-        targets = self._routes.get(topic)
-        if targets is None:
-            if len(self._routes) >= ROUTE_CACHE_LIMIT:
-                self._routes.clear()
-            targets = self._routes[topic] = tuple(
-                subscription
-                for subscription in self._subscriptions
-                if any(paho.topic_matches_sub(name, topic) for name in subscription.filters)
-            )
-        received = Message(topic, bytes(message.payload), message.retain)
-        for subscription in targets:
+        received = Message(route[0], payload, retain)
+        for subscription in route[1]:
             subscription.put(received)
+
+    def _route(self, topic: bytes) -> tuple[str, tuple[Subscription, ...]]:
+        """Find who subscribes to a topic; nobody does to one that is no text."""
+        if len(self._routes) >= ROUTE_CACHE_LIMIT:
+            self._routes.clear()
+        try:
+            name = topic.decode()
+        except UnicodeDecodeError:
+            return "", ()
+        targets = (
+            subscription
+            for subscription in self._subscriptions
+            if any(paho.topic_matches_sub(each, name) for each in subscription.filters)
+        )
+        self._routes[topic] = route = name, tuple(targets)
+        return route
 
     def _on_publish(self, _client: paho.Client, _data: object, mid: int, _reason: object, _properties: object) -> None:
         done = self._unacknowledged.get(mid)
@@ -372,6 +443,8 @@ class MqttClient:
                 stream.close()
 
     def _mark_lost(self) -> None:
+        if self._connected.is_set():
+            self.counts["lost"] += 1
         self._connected.clear()
         self._lost.set()
         self._fail_waiting()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hardware.errors import LinkDown
 
+_log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class Message:
+
+class Message(NamedTuple):
     """A message received. ``retain`` is set when the broker had kept it from before the subscription."""
 
     topic: str
@@ -23,13 +25,24 @@ class Subscription:
     """Messages of some topic filters, in the order of their arrival: an async iterator.
 
     Holds at most ``limit`` messages that were not read yet; at the bound the oldest is dropped and
-    counted in ``dropped``. Iteration ends when the subscription or its client is closed.
+    counted in ``dropped``. Iteration ends when the subscription or its client is closed. With ``take`` nothing is
+    held: each message is given to it as it arrives, from the client's reading; it must not block, and what it raises is
+    counted in ``failed`` and goes no further.
     """
 
-    def __init__(self, filters: tuple[str, ...], qos: int, limit: int, forget: Callable[[Subscription], None]) -> None:
+    def __init__(
+        self,
+        filters: tuple[str, ...],
+        qos: int,
+        limit: int,
+        forget: Callable[[Subscription], None],
+        take: Callable[[Message], None] | None = None,
+    ) -> None:
         self.filters = filters
         self.qos = qos
         self.dropped = 0
+        self.failed = 0
+        self._take = take
         self._forget = forget
         self._queue: deque[Message] = deque()
         self._limit = limit
@@ -52,7 +65,8 @@ class Subscription:
     async def ready(self, timeout_s: float = 5.0) -> None:
         """Wait until the broker has granted it; raises ``LinkDown`` when it refuses or stays silent."""
         try:
-            await asyncio.wait_for(self._granted.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._granted.wait()
         except TimeoutError:
             raise LinkDown(f"no answer of the broker to the subscription of {self.filters}") from None
         if self._refused is not None:
@@ -72,11 +86,24 @@ class Subscription:
 
     def put(self, message: Message) -> None:
         """Add a message that has arrived; for the client."""
+        if self._take is not None:
+            self._give(message)
+            return
         if len(self._queue) >= self._limit:
             self._queue.popleft()
             self.dropped += 1
         self._queue.append(message)
         self._wake.set()
+
+    def _give(self, message: Message) -> None:
+        if self._closed or self._take is None:
+            return
+        try:
+            self._take(message)
+        except Exception:
+            self.failed += 1
+            if self.failed in (1, 10, 100) or self.failed % 1000 == 0:
+                _log.exception("message no. %d on %s that its taker failed at", self.failed, message.topic)
 
     def answer(self, refused: str | None) -> None:
         """Note the broker's answer, ``refused`` in words when it said no; for the client."""

@@ -90,6 +90,11 @@ class Airframe:
         )
 
     @property
+    def gust_mps(self) -> tuple[float, float]:
+        """What gusts add to the steady wind, east and north."""
+        return self._gust_e, self._gust_n
+
+    @property
     def mass_kg(self) -> float:
         """Mass with the payload on board."""
         return self.kind.empty_mass_kg + self.payload_kg

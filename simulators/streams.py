@@ -41,7 +41,7 @@ _VERSION = 1 << 24 | 16 << 16 | 1 << 8 | 255
 HEARTBEAT, SYS_STATUS, SYSTEM_TIME, GPS_RAW, ATTITUDE = 0, 1, 2, 24, 30
 LOCAL_POSITION, GLOBAL_POSITION, MISSION_CURRENT, VFR_HUD = 32, 33, 42, 74
 ALTITUDE, BATTERY, AUTOPILOT_VERSION, ESTIMATOR = 141, 147, 148, 230
-HOME, EXTENDED_STATE = 242, 245
+WIND_COV, HOME, EXTENDED_STATE = 231, 242, 245
 
 DEFAULT_RATES_HZ = {
     HEARTBEAT: 1.0,
@@ -56,6 +56,7 @@ DEFAULT_RATES_HZ = {
     ALTITUDE: 1.0,
     BATTERY: 0.5,
     ESTIMATOR: 0.5,
+    WIND_COV: 0.5,
     HOME: 0.5,
     EXTENDED_STATE: 1.0,
 }
@@ -92,6 +93,7 @@ class Streams:
             BATTERY: self._battery,
             AUTOPILOT_VERSION: self._autopilot_version,
             ESTIMATOR: self._estimator,
+            WIND_COV: self._wind,
             HOME: self._home,
             EXTENDED_STATE: self._extended_state,
         }
@@ -191,6 +193,7 @@ class Streams:
         return m.MAVLink_gps_raw_int_message(
             int(pilot.now_s * 1e6), 0 if lost else 3, _degrees_e7(lat), _degrees_e7(lon), round(alt_m * 1000),
             70, 110, speed_cms, course, 0 if lost else int(pilot.params["SIM_GPS_USED"]),
+            round(alt_m * 1000), 0 if lost else 900, 0 if lost else 1500, 0, 0,
         )  # fmt: skip
 
     def _attitude(self) -> Any:
@@ -272,6 +275,17 @@ class Streams:
         flags = 0 if self._pilot.failsafes.gps_lost or self._pilot.home_position is None else 831
         return m.MAVLink_estimator_status_message(
             int(self._pilot.now_s * 1e6), flags, 0.05, 0.05, 0.05, 0.05, 0.0, 0.0, 0.4, 0.6
+        )
+
+    def _wind(self) -> Any:
+        """The wind that it meets, as an estimator finds it in flight; on the ground there is nothing to estimate."""
+        if self._pilot.landed:
+            return None
+        body = self._pilot.body
+        wind_e, wind_n = body.world.wind.east_north_mps
+        gust_e, gust_n = body.gust_mps
+        return m.MAVLink_wind_cov_message(
+            int(self._pilot.now_s * 1e6), wind_n + gust_n, wind_e + gust_e, 0.0, 0.2, 0.0, body.alt_m, 0.5, 0.0
         )
 
     def _home(self) -> Any:

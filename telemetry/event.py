@@ -11,7 +11,8 @@ class VehicleEvent:
     """Something at one moment of domain time, in words.
 
     Severity after RFC 5424, 0 (emergency) to 7 (debug). ``kind`` is ``status`` for the vehicle's own words, else what
-    happened: ``mode``, ``armed``, ``landed``, ``connected``, ``lost``, ``restarted``, ``clock``.
+    happened: ``mode``, ``armed``, ``landed``, ``connected``, ``lost``, ``connection`` (what a robot says of its own),
+    ``restarted``, ``clock``, ``mission`` (changed by somebody else).
     """
 
     vehicle_id: str

@@ -1,22 +1,21 @@
-"""A sample as the bytes of its row in PostgreSQL's binary COPY format, checked on the way.
+"""Samples and events as the bytes of their rows in PostgreSQL's binary COPY format, checked on the way.
 
 Rows are made in the loop that serves vehicles, some ten thousand a second, and COPY then takes their bytes as
 they are. Format: PostgreSQL documentation, COPY, Binary Format; every value in network byte order after its
 length, -1 for NULL; timestamps in microseconds since 2000-01-01 UTC, jsonb as text after its version, 1.
+``to_row`` is the plain way, which names what is wrong; ``telemetry.rows`` makes the same of many at once.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple
 
 import orjson
 
 from telemetry.errors import NotStorable
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 
 COLUMNS: Mapping[str, str] = {
@@ -49,36 +48,21 @@ COLUMNS: Mapping[str, str] = {
 }
 """The columns of ``sample`` and their types, in the order of the statements in ``sql/store.sql``."""
 
+Row = tuple[str, int, int, bytes]
+"""Vehicle, time in microseconds since 2000-01-01 UTC, ``seq``, which tell the newest of a vehicle; and the bytes."""
+
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 COPY_TRAILER = struct.pack(">h", -1)
+NULL = struct.pack(">i", -1)
+REQUIRED = {"t", "seq", "vehicle_ms", "vehicle_id"}
+MOST_EXTRA_BYTES = 64 * 1024
+"""As JSON. A VDA 5050 state has a few kB; more would let one vehicle fill the memory of all."""
+MOST_EVENT_CHARACTERS = 4000
 
-_NAMES = tuple(COLUMNS)
-_NUMBERS = tuple((name, kind) for name, kind in COLUMNS.items() if kind in ("int4", "int8", "bool"))
-_REQUIRED = {"seq", "vehicle_ms"}
-_CODES = {"int4": "i", "int8": "q", "bool": "?"}
-_SIZES = {"int4": 4, "int8": 8, "bool": 1}
-_read_numbers = attrgetter(*(name for name, _ in _NUMBERS))
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NULL = struct.pack(">i", -1)
-_LENGTH = struct.Struct(">i")
-_MAX_ID_LENGTH = 63
-
-# What a row's numbers are packed from: the count of columns, the lengths that occur, the time, and the numbers.
-_FIRST = (len(_NAMES), -1, 1, 4, 8)
-_PLACE_OF_LENGTH = {length: place for place, length in enumerate(_FIRST) if place}
-_PLACE_OF_TIME = len(_FIRST)
-
-_Pack = tuple[Callable[..., bytes], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
-
-
-class Row(NamedTuple):
-    """A sample's row, and what is needed to tell the newest of a vehicle; ``t_us`` since 2000-01-01 UTC."""
-
-    vehicle_id: str
-    t_us: int
-    seq: int
-    data: bytes
+_INTEGERS = {"int2": ">ih", "int4": ">ii", "int8": ">iq"}
+_MOST_CHARACTERS = {"vehicle_id": 63, "kind": 63, "text": MOST_EVENT_CHARACTERS}
 
 
 def to_row(sample: Sample) -> Row:
@@ -86,78 +70,85 @@ def to_row(sample: Sample) -> Row:
 
     All checks are here, so that one sample can never make the database refuse a batch.
     """
-    numbers = _read_numbers(sample)
+    values = [
+        NULL if (value := getattr(sample, name)) is None and name not in REQUIRED else _value(name, kind, value)
+        for name, kind in COLUMNS.items()
+    ]
+    data = b"".join((struct.pack(">h", len(values)), *values))
+    return sample.vehicle_id, _microseconds(sample.t), sample.seq, data
+
+
+def to_event_row(event: VehicleEvent) -> bytes:
+    """Return an event's row for ``copy_events``; raises ``NotStorable`` naming the field."""
+    if type(event.severity) is not int or not 0 <= event.severity <= 7:
+        raise NotStorable(f"severity must be 0 to 7, not {event.severity!r:.80}")
+    values = (
+        encode_text("vehicle_id", event.vehicle_id),
+        _value("t", "timestamptz", event.t),
+        _value("severity", "int2", event.severity),
+        encode_text("kind", event.kind),
+        encode_text("text", event.text),
+    )
+    return b"".join((struct.pack(">h", len(values)), *values))
+
+
+def _value(name: str, kind: str, value: object) -> bytes:
+    """A value after its length."""
+    if kind in _INTEGERS:
+        return _integer(name, kind, value)
+    if kind == "bool":
+        if type(value) is not bool:
+            raise NotStorable(f"{name} must be true, false or not said, not {value!r:.80}")
+        return struct.pack(">i?", 1, value)
+    if kind == "timestamptz":
+        return struct.pack(">iq", 8, _microseconds(value))
+    return encode_extra(value) if kind == "jsonb" else encode_text(name, value)
+
+
+def _integer(name: str, kind: str, value: object) -> bytes:
+    code = _INTEGERS[kind]
+    size = struct.calcsize(code) - 4
+    # Not isinstance: True is an int, and would be stored as 1.
+    if type(value) is not int or not -(1 << (size * 8 - 1)) <= value < 1 << (size * 8 - 1):
+        raise NotStorable(f"{name} must be an integer of {size * 8} bits, not {value!r:.80}")
+    return struct.pack(code, size, value)
+
+
+def _microseconds(t: object) -> int:
+    if not isinstance(t, datetime) or t.tzinfo is None:
+        raise NotStorable(f"t must be a time with a time zone, not {t!r:.80}")
     try:
-        t_us = (sample.t - _EPOCH) // _MICROSECOND
-        pack, choose = _packing(tuple(map(type, numbers)))
-        data = pack(*choose((*_FIRST, t_us, *numbers)))
-    except (struct.error, TypeError, OverflowError) as error:
-        raise _not_storable(sample) from error
-    vehicle, mode, mission, extra = _text("vehicle_id", sample.vehicle_id), _NULL, _NULL, _NULL
-    if sample.mode is not None:
-        mode = _text("mode", sample.mode)
-    if sample.mission_id is not None:
-        mission = _text("mission_id", sample.mission_id)
-    if sample.extra:
-        extra = _json(sample.extra)
-    return Row(sample.vehicle_id, t_us, sample.seq, b"".join((data, vehicle, mode, mission, extra)))
+        return (t - _EPOCH) // _MICROSECOND
+    except (TypeError, ValueError, OverflowError) as error:  # a zone that does not know its offset
+        raise NotStorable(f"t must be a time with a time zone: {error}") from error
 
 
-@lru_cache(maxsize=4096)
-def _packing(types: tuple[type, ...]) -> _Pack:
-    """How numbers of these types are packed with their lengths; raises ``TypeError`` for a type that does not fit."""
-    code, places = ">hiq", [0, _PLACE_OF_LENGTH[8], _PLACE_OF_TIME]
-    for place, ((name, kind), found) in enumerate(zip(_NUMBERS, types, strict=True), start=_PLACE_OF_TIME + 1):
-        if found is type(None) and name not in _REQUIRED:
-            code += "i"
-            places.append(_PLACE_OF_LENGTH[-1])
-        elif found is (bool if kind == "bool" else int):
-            code += "i" + _CODES[kind]
-            places += [_PLACE_OF_LENGTH[_SIZES[kind]], place]
-        else:
-            raise TypeError(name)
-    return struct.Struct(code).pack, itemgetter(*places)
-
-
-def _not_storable(sample: Sample) -> NotStorable:
-    """Why the numbers of a sample cannot be packed."""
-    if not isinstance(sample.t, datetime) or sample.t.tzinfo is None:
-        return NotStorable(f"t must be a time with a time zone, not {sample.t!r:.80}")
-    for (name, kind), value in zip(_NUMBERS, _read_numbers(sample), strict=True):
-        if value is None and name not in _REQUIRED:
-            continue
-        if kind == "bool":
-            if type(value) is not bool:
-                return NotStorable(f"{name} must be true, false or not said, not {value!r:.80}")
-        elif type(value) is not int or not -(1 << (_SIZES[kind] * 8 - 1)) <= value < 1 << (_SIZES[kind] * 8 - 1):
-            return NotStorable(f"{name} must be an integer of {_SIZES[kind] * 8} bits, not {value!r:.80}")
-    return NotStorable(f"the sample of {sample.vehicle_id!r:.80} cannot be stored")
-
-
-def _text(name: str, value: object) -> bytes:
-    # Looked at before the cache is: True and 1.0 hash like 1, and what cannot be hashed is no text.
+def encode_text(name: str, value: object) -> bytes:
+    """Return a text after its length; raises ``NotStorable`` naming the field."""
+    most = _MOST_CHARACTERS.get(name, 255)
     if type(value) is not str:
         raise NotStorable(f"{name} must be text, not {value!r:.80}")
-    return _known_text(name, value)
-
-
-@lru_cache(maxsize=16_384)
-def _known_text(name: str, value: str) -> bytes:
-    most = _MAX_ID_LENGTH if name == "vehicle_id" else 255
     if not 0 < len(value) <= most or "\0" in value:
         raise NotStorable(f"{name} must be 1 to {most} characters without NUL, not {value!r:.80}")
     try:
         encoded = value.encode()
     except UnicodeEncodeError as error:
         raise NotStorable(f"{name} is not text: {error}") from error
-    return _LENGTH.pack(len(encoded)) + encoded
+    return struct.pack(">i", len(encoded)) + encoded
 
 
-def _json(extra: Mapping[str, object]) -> bytes:
+def encode_extra(extra: object) -> bytes:
+    """Return ``extra`` as jsonb after its length, NULL when there is nothing in it; raises ``NotStorable``."""
+    if not isinstance(extra, Mapping):
+        raise NotStorable(f"extra must be names with values, not {extra!r:.80}")
+    if not extra:
+        return NULL
     try:
         encoded = orjson.dumps(dict(extra))
     except (TypeError, ValueError) as error:
         raise NotStorable(f"extra is not JSON: {error}") from error
+    if len(encoded) > MOST_EXTRA_BYTES:
+        raise NotStorable(f"extra must be at most {MOST_EXTRA_BYTES} bytes of JSON, not {len(encoded)}")
     if b"\\u0000" in encoded:
         raise NotStorable("extra holds a NUL character, which PostgreSQL cannot keep")
-    return _LENGTH.pack(len(encoded) + 1) + b"\x01" + encoded
+    return struct.pack(">i", len(encoded) + 1) + b"\x01" + encoded

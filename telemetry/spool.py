@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -116,25 +117,42 @@ class Spool:
         """Bytes on disk."""
         return self._size
 
+    @property
+    def max_bytes(self) -> int:
+        """The bound of ``size``."""
+        return self._max_bytes
+
     def append(self, record: bytes) -> bool:
         """Write a record so that it survives a crash from here on; ``False`` when there is no room.
 
         Raises ``OSError`` when the disk refuses; the spool is then as before.
         """
-        if not 0 < len(record) <= _MAX_RECORD:
-            raise ValueError(f"a record has 1 to {_MAX_RECORD} bytes, not {len(record)}")
-        need = _HEADER.size + len(record)
-        if self.size + need > self._max_bytes:
-            return False
-        if self._tail is None or self._segments[-1].size >= self._segment_bytes:
-            self._begin_segment()
-        self._write_to_tail(_HEADER.pack(len(record), zlib.crc32(record)) + record)
-        segment = self._segments[-1]
-        segment.records.append((segment.size + _HEADER.size, len(record)))
-        segment.size += need
-        self._size += need
-        self._waiting += 1
-        return True
+        return self.extend([record]) == 1
+
+    def extend(self, records: Sequence[bytes]) -> int:
+        """Write records as ``append`` does, with one wait for the disk; return how many of the first found room."""
+        end = 0
+        places: list[tuple[int, int]] = []
+        pieces: list[bytes] = []
+        room = self._max_bytes - self._size
+        for record in records:
+            if not 0 < len(record) <= _MAX_RECORD:
+                raise ValueError(f"a record has 1 to {_MAX_RECORD} bytes, not {len(record)}")
+            if end + _HEADER.size + len(record) > room:
+                break
+            pieces += (_HEADER.pack(len(record), zlib.crc32(record)), record)
+            places.append((end + _HEADER.size, len(record)))
+            end += _HEADER.size + len(record)
+        if places:
+            if self._tail is None or self._segments[-1].size >= self._segment_bytes:
+                self._begin_segment()
+            segment = self._segments[-1]
+            self._write_to_tail(b"".join(pieces))
+            segment.records.extend((segment.size + place, length) for place, length in places)
+            segment.size += end
+            self._size += end
+            self._waiting += len(places)
+        return len(places)
 
     def peek(self) -> bytes | None:
         """Return the oldest record, ``None`` when none waits. Raises ``OSError``."""
@@ -154,6 +172,15 @@ class Spool:
         self._waiting -= 1
         if not self._segments[0].records:
             self._drop_head()
+
+    def set_aside(self) -> Path:
+        """Let the oldest record go into a file of its own, for whoever can read it. Raises ``OSError``."""
+        record = self.peek()
+        assert record is not None
+        path = self._folder / f"{zlib.crc32(record):08x}-{len(record)}.unreadable"
+        path.write_bytes(record)
+        self.forget()
+        return path
 
     def _files(self) -> list[tuple[int, Path]]:
         found = ((_SEGMENT.match(path.name), path) for path in self._folder.iterdir())

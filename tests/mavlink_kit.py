@@ -13,13 +13,14 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common as m
 
-from hardware.link import LeaseGuard
+from hardware.link import LeaseGuard, SampleSink
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
 from hardware.mission import Mission, Step, StepKind
 from hardware.profiles import load_profile, profile_data
 from routing.geo import LocalFrame, Position
 from telemetry.clock import Clock
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 
 HOME = Position(35.0, 135.0, 100.0)
@@ -51,6 +52,8 @@ def link_to(
     samples: list[Sample] | None = None,
     parameters: Mapping[str, int | float] | None = None,
     home: Position | None = None,
+    events: list[VehicleEvent] | None = None,
+    sink: SampleSink | None = None,
 ) -> MavlinkLink:
     """Return a link to a simulated vehicle of the 1 kg class; not opened."""
     kind = "multirotor_1kg"
@@ -61,9 +64,10 @@ def link_to(
         parameters=profile_data(kind)["parameters"] if parameters is None else parameters,
         lease=lease or Lease(),
         clock=clock_at(speed),
-        on_sample=(samples if samples is not None else []).append,
+        on_sample=sink or (samples if samples is not None else []).append,
         home=home,
         simulated=True,
+        on_event=(events if events is not None else []).append,
     )
 
 
@@ -162,8 +166,22 @@ class Peer:
         self._sock.close()
 
     def say(self, message: Any) -> None:
-        """Send one message."""
+        """Send one message, numbered as the ones before it."""
+        self._mav.seq = (self._mav.seq + 1) % 256
         self._sock.sendto(message.pack(self._mav), self.send_to)
+
+    def lose(self, messages: int) -> None:
+        """Count messages as sent that never arrive."""
+        self._mav.seq = (self._mav.seq + messages) % 256
+
+    def pass_on(self, message: Any, *, system_id: int, component_id: int = 190) -> None:
+        """Send a message of somebody else by the vehicle's way, as a router or an autopilot forwards it."""
+        self._sock.sendto(message.pack(m.MAVLink(None, srcSystem=system_id, srcComponent=component_id)), self.send_to)
+
+    def speak_from(self, other: Peer) -> None:
+        """Send from another one's socket: two vehicles behind one router."""
+        self._sock.close()
+        self._sock = other._sock
 
     def fall_silent(self) -> None:
         """Say nothing more; go on listening."""

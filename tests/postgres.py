@@ -97,6 +97,18 @@ def server_dsn() -> Iterator[str]:
         yield server.dsn
 
 
+async def server_has_timescaledb(dsn: str) -> bool:
+    """Return whether a server has the extension, and its library loaded."""
+    async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as connection:
+        row = await (
+            await connection.execute(
+                """SELECT current_setting('shared_preload_libraries') LIKE '%timescaledb%'
+                AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')"""
+            )
+        ).fetchone()
+    return bool(row and row[0])
+
+
 def _execute(dsn: str, statement: str) -> None:
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
         connection.execute(statement.encode())

@@ -10,7 +10,7 @@ class Changes:
 
     def __init__(self) -> None:
         self._count = 0
-        self._next = asyncio.Event()
+        self._next: asyncio.Event | None = None
 
     @property
     def count(self) -> int:
@@ -20,10 +20,12 @@ class Changes:
     def tell(self) -> None:
         """Wake all who wait."""
         self._count += 1
-        self._next.set()
-        self._next = asyncio.Event()
+        if self._next is not None:
+            self._next.set()
+            self._next = None
 
     async def after(self, count: int) -> None:
         """Return when there were more changes than ``count``. Has no time-out of its own."""
         while self._count <= count:
+            self._next = self._next or asyncio.Event()
             await self._next.wait()

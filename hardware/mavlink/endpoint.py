@@ -9,7 +9,7 @@ from typing import Protocol
 from hardware.link import LeaseGuard
 from hardware.mavlink.address import MavlinkAddress, Source
 from hardware.mavlink.frames import HEARTBEAT, Frame, ground_heartbeat, message_id
-from hardware.mavlink.messages import AutopilotVersion
+from hardware.mavlink.messages import AutopilotVersion, RadioStatus
 
 SILENT_S = 3.0
 """A vehicle unheard for this long (wall time) may come back from another source."""
@@ -26,6 +26,15 @@ class Listener(Protocol):
 
     def on_wrong_hardware(self, found: AutopilotVersion) -> None:
         """What answers in the vehicle's place is other hardware; it is left alone."""
+
+    def on_rival(self, source: Source) -> None:
+        """Another source speaks under the vehicle's system id while the vehicle is heard."""
+
+    def on_station(self, system_id: int) -> None:
+        """Another ground station's heartbeat came by the vehicle's way."""
+
+    def on_radio(self, status: RadioStatus) -> None:
+        """A telemetry radio on the way to the vehicle tells how it hears."""
 
 
 class Endpoint:

@@ -6,8 +6,10 @@ CRC-16 (CRC-16/MCRF4XX) over everything after the magic byte, then over the ``CR
 
 from __future__ import annotations
 
+import re
 import struct
-from dataclasses import dataclass
+from collections import Counter
+from typing import NamedTuple
 
 from fastcrc import crc16
 
@@ -23,13 +25,16 @@ GROUND_COMPONENT_ID = 190
 HEARTBEAT = 0
 SYS_STATUS = 1
 GPS_RAW_INT = 24
+ATTITUDE = 30
 GLOBAL_POSITION_INT = 33
 MISSION_CURRENT = 42
 MISSION_ITEM_REACHED = 46
 COMMAND_LONG = 76
 COMMAND_ACK = 77
+RADIO_STATUS = 109
 BATTERY_STATUS = 147
 AUTOPILOT_VERSION = 148
+WIND_COV = 231
 HOME_POSITION = 242
 EXTENDED_SYS_STATE = 245
 STATUSTEXT = 253
@@ -39,13 +44,16 @@ CRC_EXTRA = {
     HEARTBEAT: 50,
     SYS_STATUS: 124,
     GPS_RAW_INT: 24,
+    ATTITUDE: 39,
     GLOBAL_POSITION_INT: 104,
     MISSION_CURRENT: 28,
     MISSION_ITEM_REACHED: 11,
     COMMAND_LONG: 152,
     COMMAND_ACK: 143,
+    RADIO_STATUS: 185,
     BATTERY_STATUS: 154,
     AUTOPILOT_VERSION: 178,
+    WIND_COV: 105,
     HOME_POSITION: 104,
     EXTENDED_SYS_STATE: 130,
     STATUSTEXT: 83,
@@ -53,15 +61,26 @@ CRC_EXTRA = {
 }
 """Checksum seeds of the messages that we decode or build; others pass unchecked."""
 
+MAX_DATAGRAM_BYTES = 8192
+"""What a router may pack together; a longer datagram is dropped unread."""
+MAX_DAMAGED = 64
+"""Places of one datagram at which a frame seemed to begin and was none; after so many the rest is dropped."""
+REASONS = ("garbage", "checksum", "truncated", "incompatible", "oversized")
+"""Why bytes of a datagram were no frame: no frame begins there, its checksum is wrong, it is cut short (or followed by
+what is no frame), it demands what we do not know, the datagram is too long."""
+
 _SIGNED = 0x01
 _HEADER_V1 = 6
 _HEADER_V2 = 10
+_HEADER = struct.Struct("<BBBBBBBHB")
 _CHECKSUM = 2
 _SIGNATURE = 13
+_EXTRA_BYTE = {msg_id: bytes((extra,)) for msg_id, extra in CRC_EXTRA.items()}
+_next_magic = re.compile(b"[\xfd\xfe]").search
+_mcrf4xx = crc16.mcrf4xx
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame. ``payload`` is as sent (MAVLink 2 cuts trailing zeros); ``raw`` is the whole frame."""
 
     msg_id: int
@@ -69,58 +88,72 @@ class Frame:
     component_id: int
     payload: bytes
     raw: bytes
+    sequence: int = 0
 
 
-def split_frames(data: bytes) -> list[Frame]:
-    """Return the frames found in ``data``, skipping whatever is none.
+def split_frames(data: bytes, dropped: Counter[str] | None = None) -> list[Frame]:
+    """Return the frames found in ``data``, skipping whatever is none and counting it by reason in ``dropped``.
 
     A damaged frame of a message in ``CRC_EXTRA`` is dropped, and the search goes on one byte after its
-    magic. A frame of another message cannot be checked: it counts when the bytes end with it or another
-    frame follows. Bytes of a frame cut short at the end are dropped, since a datagram carries whole
+    magic, at most ``MAX_DAMAGED`` times. A frame of another message cannot be checked: it counts when the bytes end
+    with it or another frame follows. Bytes of a frame cut short at the end are dropped, since a datagram carries whole
     frames. Never raises.
     """
     frames: list[Frame] = []
-    at = 0
-    while at < len(data):
-        frame = _frame_at(data, at)
-        if frame is None:
-            at += 1
-        else:
-            frames.append(frame)
-            at += len(frame.raw)
+    reasons: list[str] = []
+    at, size = 0, len(data)
+    if size > MAX_DATAGRAM_BYTES:
+        at, reasons = size, ["oversized"]
+    while at < size:
+        found = _frame_at(data, at, size)
+        if isinstance(found, Frame):
+            frames.append(found)
+            at += len(found.raw)
+            continue
+        reasons.append(found)
+        begins = None if len(reasons) > MAX_DAMAGED else _next_magic(data, at + 1)
+        at = size if begins is None else begins.start()
+    if reasons and dropped is not None:
+        dropped.update(reasons)
     return frames
 
 
-def _frame_at(data: bytes, at: int) -> Frame | None:
+def _frame_at(data: bytes, at: int, size: int) -> Frame | str:
+    """Return the frame that begins here, or why there is none."""
     magic = data[at]
-    if magic == MAGIC_V2 and at + _HEADER_V2 <= len(data):
-        incompatible = data[at + 2]
+    if magic == MAGIC_V2:
+        if at + _HEADER_V2 > size:
+            return "truncated"
+        _, length, incompatible, _, sequence, system_id, component_id, low, high = _HEADER.unpack_from(data, at)
         if incompatible & ~_SIGNED:
-            return None
-        header, tail = _HEADER_V2, _CHECKSUM + (_SIGNATURE if incompatible & _SIGNED else 0)
-        system_id, component_id = data[at + 5], data[at + 6]
-        msg_id = int.from_bytes(data[at + 7 : at + 10], "little")
-    elif magic == MAGIC_V1 and at + _HEADER_V1 <= len(data):
-        header, tail = _HEADER_V1, _CHECKSUM
-        system_id, component_id, msg_id = data[at + 3], data[at + 4], data[at + 5]
+            return "incompatible"
+        body = at + _HEADER_V2
+        end = body + length + (_CHECKSUM + _SIGNATURE if incompatible else _CHECKSUM)
+        msg_id = low | high << 16
+    elif magic == MAGIC_V1:
+        if at + _HEADER_V1 > size:
+            return "truncated"
+        _, length, sequence, system_id, component_id, msg_id = data[at : at + _HEADER_V1]
+        body = at + _HEADER_V1
+        end = body + length + _CHECKSUM
     else:
-        return None
-    body_end = at + header + data[at + 1]
-    end = body_end + tail
-    if end > len(data):
-        return None
-    extra = CRC_EXTRA.get(msg_id)
+        return "garbage"
+    if end > size:
+        return "truncated"
+    body_end = body + length
+    extra = _EXTRA_BYTE.get(msg_id)
     if extra is None:
-        if end < len(data) and data[end] not in (MAGIC_V1, MAGIC_V2):
-            return None
-    elif checksum(data[at + 1 : body_end], extra) != int.from_bytes(data[body_end : body_end + 2], "little"):
-        return None
-    return Frame(msg_id, system_id, component_id, data[at + header : body_end], data[at:end])
+        if end < size and data[end] != MAGIC_V2 and data[end] != MAGIC_V1:
+            return "truncated"
+    elif _mcrf4xx(data[at + 1 : body_end] + extra) != data[body_end] | data[body_end + 1] << 8:
+        return "checksum"
+    raw = data if end - at == size else data[at:end]
+    return Frame(msg_id, system_id, component_id, data[body:body_end], raw, sequence)
 
 
 def checksum(covered: bytes, crc_extra: int) -> int:
     """Return the MAVLink checksum of the bytes between the magic byte and the checksum."""
-    return int(crc16.mcrf4xx(covered + bytes((crc_extra,))))
+    return int(_mcrf4xx(covered + bytes((crc_extra,))))
 
 
 def build_frame(msg_id: int, payload: bytes, sequence: int) -> bytes:

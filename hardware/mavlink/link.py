@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
 from hardware.errors import HardwareError, LinkDown, MissionRejected, NoAnswer, NotSupported, Refused
-from hardware.link import LeaseGuard, SampleSink, VehicleLink, VehicleState
+from hardware.link import EventSink, LeaseGuard, SampleSink, VehicleLink, VehicleState, no_events
 from hardware.mavlink import frames, preflight
 from hardware.mavlink.address import MavlinkAddress, Source
 from hardware.mavlink.autopilot import Autopilot
@@ -18,7 +19,7 @@ from hardware.mavlink.changes import Changes
 from hardware.mavlink.commander import Commander
 from hardware.mavlink.events import REJECTION
 from hardware.mavlink.frames import Frame
-from hardware.mavlink.messages import AutopilotVersion, decode
+from hardware.mavlink.messages import DECODED, AutopilotVersion, CommandAck, RadioStatus, decode
 from hardware.mavlink.observer import Observer
 from hardware.mavlink.progress import ProgressTracker
 from hardware.mavlink.streams import SET_MESSAGE_INTERVAL, Streams
@@ -28,6 +29,7 @@ from hardware.mission import Mission
 from routing.geo import Position
 from routing.vehicle_type import VehicleType
 from telemetry.clock import Clock
+from telemetry.event import VehicleEvent
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +51,9 @@ class MavlinkLink(VehicleLink):
 
     ``home`` is the surveyed start site at ground level and ``parameters`` the failsafe parameters of the
     profile: set on a simulated vehicle, only compared on a real one. ``on_sample`` is given one sample
-    for each position heard. A link to a real vehicle wants ``allow_real``, a clock that is not simulated
-    and a pinned ``hardware_uid``; one to a simulated vehicle stays on loopback. ``open`` raises
-    ``NotSupported`` otherwise.
+    for each position heard, ``on_event`` what happens and what the vehicle says in words. A link to a real
+    vehicle wants ``allow_real``, a clock that is not simulated and a pinned ``hardware_uid``; one to a
+    simulated vehicle stays on loopback. ``open`` raises ``NotSupported`` otherwise.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class MavlinkLink(VehicleLink):
         home: Position | None,
         simulated: bool,
         allow_real: bool = False,
+        on_event: EventSink = no_events,
     ) -> None:
         self.vehicle_id = vehicle_id
         self._address = address
@@ -75,11 +78,13 @@ class MavlinkLink(VehicleLink):
         self._lease = lease
         self._clock = clock
         self._on_sample = on_sample
+        self._on_event = on_event
         self._home = home
         self._simulated = simulated
         self._allow_real = allow_real
         along = self._parameters.get("RTL_TYPE") in preflight.ALONG_MISSION
-        self._observer = Observer(vehicle_id, ProgressTracker(returns_along_mission=along))
+        tracker = ProgressTracker(returns_along_mission=along)
+        self._observer = Observer(vehicle_id, tracker, speed=clock.speed, tell=self._tell)
         self._streams = Streams(clock.speed)
         self._changes = Changes()
         self._expected: ItemPlan | None = None
@@ -96,6 +101,12 @@ class MavlinkLink(VehicleLink):
     def listens_at(self) -> Source:
         """Host and port of the socket, for a bind address that left the port open."""
         return self._open_parts()[0].port.local
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many messages of the vehicle were not used, by reason: ``invalid`` (what it says cannot be),
+        ``other_vehicle`` (see ``Observer``), ``component`` (not the autopilot's). See ``MavlinkPort`` for the rest."""
+        return dict(self._observer.counts)
 
     async def open(self) -> None:
         """See ``VehicleLink``. Raises ``NotSupported`` for what must not be mixed, ``LinkDown`` for a port
@@ -244,26 +255,61 @@ class MavlinkLink(VehicleLink):
 
     def on_frame(self, frame: Frame) -> None:
         """A frame of the vehicle (``endpoint.Listener``)."""
-        registration = self._registration
-        if self._autopilot is None or registration is None or self._closed:
+        if self._autopilot is None or self._closed:
             return
-        self._autopilot.feed(frame.msg_id, frame.system_id, frame.raw)
+        msg_id, observer = frame.msg_id, self._observer
+        self._autopilot.feed(msg_id, frame.system_id, frame.raw)
         if frame.component_id != 1:
+            self._take_beside(frame)
             return
-        self._streams.heard(frame.msg_id)
+        observer.arrivals.heard(frame.sequence, time.monotonic())
+        self._streams.heard(msg_id)
         message = decode(frame)
         if message is None:
+            if msg_id in DECODED:
+                observer.counts["invalid"] += 1
             return
-        if frame.msg_id == frames.HEARTBEAT:
+        if msg_id == frames.HEARTBEAT:
             self._on_heartbeat()
-        boots = self._observer.boots
-        sample = self._observer.take(message, self._clock.now())
-        if self._observer.boots != boots:
-            self._streams.forget()
-            registration.identify_again()
+        elif isinstance(message, CommandAck):
+            observer.see_ack(message, frame.system_id)
+        boots = observer.boots
+        sample = observer.take(message, self._clock.now())
+        if observer.boots != boots:
+            self._on_boot()
         if sample is not None:
             self._on_sample(sample)
         self._changes.tell()
+
+    def _take_beside(self, frame: Frame) -> None:
+        """Take a frame of another part of the vehicle than its autopilot."""
+        message = decode(frame) if frame.msg_id == frames.RADIO_STATUS else None
+        if isinstance(message, RadioStatus):
+            self._observer.take_radio(message)
+        else:
+            self._observer.counts["component"] += 1
+
+    def _on_boot(self) -> None:
+        self._streams.forget()
+        if self._registration is not None:
+            self._registration.identify_again()
+
+    def on_rival(self, source: Source) -> None:
+        """Another source uses the vehicle's system id (``endpoint.Listener``)."""
+        self._observer.see_rival(f"{source[0]}:{source[1]}")
+        self._changes.tell()
+
+    def on_station(self, system_id: int) -> None:
+        """Another ground station is heard by the vehicle's way (``endpoint.Listener``)."""
+        self._observer.see_station(system_id, "its heartbeat comes by the vehicle's link")
+        self._changes.tell()
+
+    def on_radio(self, status: RadioStatus) -> None:
+        """A radio on the way to the vehicle (``endpoint.Listener``)."""
+        self._observer.take_radio(status)
+
+    def _tell(self, at: datetime, severity: int, kind: str, text: str) -> None:
+        self._on_event(VehicleEvent(self.vehicle_id, at, severity, text, kind))
 
     def on_wrong_hardware(self, found: AutopilotVersion) -> None:
         """Other hardware answers in the vehicle's place (``endpoint.Listener``)."""
@@ -277,7 +323,11 @@ class MavlinkLink(VehicleLink):
         self._heartbeat_at = time.monotonic()
         if not self._observer.connected:
             self._observer.connected = True
+            self._observer.arrivals.forget()
             self._streams.forget()
+            endpoint = self._open_parts()[0].endpoint
+            host, port = endpoint.source or self._address.bind_source
+            self._tell(self._clock.now(), 6, "connected", f"heard from {host}:{port} as system {endpoint.system_id}")
 
     async def _send_heartbeats(self) -> None:
         """Send our heartbeat while the working loop says that it is alive."""
@@ -301,6 +351,7 @@ class MavlinkLink(VehicleLink):
             if self._observer.connected and now - self._heartbeat_at > limit_s:
                 log.warning("mavlink_vehicle_silent", vehicle=self.vehicle_id)
                 self._observer.connected = False
+                self._tell(self._clock.now(), 4, "lost", f"not heard for {now - self._heartbeat_at:.1f} s of wall time")
                 registration.identify_again()
                 self._changes.tell()
 

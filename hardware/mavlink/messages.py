@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import takewhile
+from math import degrees
+from typing import NamedTuple
 
 from hardware.mavlink import frames
 from hardware.mavlink.frames import Frame
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """HEARTBEAT. ``custom_mode`` is PX4's main and sub mode; ``armed`` from the base mode's safety bit."""
 
     custom_mode: int
@@ -26,8 +26,7 @@ class Heartbeat:
     system_status: int
 
 
-@dataclass(frozen=True, slots=True)
-class SysStatus:
+class SysStatus(NamedTuple):
     """SYS_STATUS: bit masks of MAV_SYS_STATUS_SENSOR, battery in mV and percent."""
 
     present: int
@@ -35,18 +34,44 @@ class SysStatus:
     health: int
     voltage_mv: int | None
     battery_pct: int | None
+    current_ca: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GpsRaw:
-    """GPS_RAW_INT: kind of fix and satellites seen."""
+class GpsRaw(NamedTuple):
+    """GPS_RAW_INT: kind of fix, satellites seen, and how good the receiver takes its position to be (mm)."""
 
     fix_type: int
     satellites: int | None
+    accuracy_mm: int | None = None
+    alt_accuracy_mm: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalPosition:
+class Attitude(NamedTuple):
+    """ATTITUDE in 0.01 degrees: roll to the right and pitch up, -180 to 180 degrees."""
+
+    time_boot_ms: int
+    roll_cdeg: int
+    pitch_cdeg: int
+
+
+class Wind(NamedTuple):
+    """WIND_COV as the vehicle estimates it, cm/s: where the air moves to."""
+
+    north_cms: int
+    east_cms: int
+
+
+class RadioStatus(NamedTuple):
+    """RADIO_STATUS of a telemetry radio: signal strengths here and there, noise, errors (device's own units)."""
+
+    rssi: int | None
+    remote_rssi: int | None
+    noise: int | None
+    remote_noise: int | None
+    rx_errors: int
+
+
+class GlobalPosition(NamedTuple):
     """GLOBAL_POSITION_INT: 1e-7 degrees, mm, cm/s, 0.01 degrees, ms since boot."""
 
     time_boot_ms: int
@@ -60,8 +85,7 @@ class GlobalPosition:
     heading_cdeg: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class MissionCurrent:
+class MissionCurrent(NamedTuple):
     """MISSION_CURRENT. ``total`` and ``vehicle_mission_id`` are ``None`` when the vehicle does not say."""
 
     seq: int
@@ -69,32 +93,30 @@ class MissionCurrent:
     vehicle_mission_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class MissionItemReached:
+class MissionItemReached(NamedTuple):
     """MISSION_ITEM_REACHED."""
 
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommandAck:
-    """COMMAND_ACK: the command and its MAV_RESULT."""
+class CommandAck(NamedTuple):
+    """COMMAND_ACK: the command and its MAV_RESULT; ``target_system`` gave the command, 0 when it is not said."""
 
     command: int
     result: int
+    target_system: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BatteryStatus:
+class BatteryStatus(NamedTuple):
     """BATTERY_STATUS of one battery."""
 
     battery_id: int
     voltage_mv: int | None
     battery_pct: int | None
+    current_ca: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AutopilotVersion:
+class AutopilotVersion(NamedTuple):
     """AUTOPILOT_VERSION: the hardware's ids in hexadecimal, 16 digits (``uid``) and 36 (``uid2``)."""
 
     uid: str
@@ -106,8 +128,7 @@ class AutopilotVersion:
         return wanted in (self.uid, self.uid2)
 
 
-@dataclass(frozen=True, slots=True)
-class HomePosition:
+class HomePosition(NamedTuple):
     """HOME_POSITION: 1e-7 degrees and mm AMSL."""
 
     lat_e7: int
@@ -115,15 +136,13 @@ class HomePosition:
     alt_amsl_mm: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExtendedSysState:
+class ExtendedSysState(NamedTuple):
     """EXTENDED_SYS_STATE: MAV_LANDED_STATE (1 on ground, 2 in air, 3 taking off, 4 landing)."""
 
     landed_state: int
 
 
-@dataclass(frozen=True, slots=True)
-class StatusText:
+class StatusText(NamedTuple):
     """STATUSTEXT, or one chunk of one: ``text_id`` is 0 for a text of one piece."""
 
     severity: int
@@ -133,8 +152,7 @@ class StatusText:
     ends: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """EVENT: a number that stands for a text (``events``)."""
 
     event_id: int
@@ -154,9 +172,15 @@ Message = (
     | ExtendedSysState
     | StatusText
     | Event
+    | Attitude
+    | Wind
+    | RadioStatus
 )
 
 _U16 = 0xFFFF
+_NORTH_E7, _EAST_E7 = 900_000_000, 1_800_000_000
+_FASTEST_MPS = 150.0
+"""No wind is faster."""
 
 
 def _known(value: int, unknown: int) -> int | None:
@@ -172,16 +196,40 @@ def _heartbeat(custom: int, kind: int, pilot: int, base: int, status: int, _vers
 
 
 def _sys_status(present: int, enabled: int, health: int, _load: int, mv: int, *rest: int) -> SysStatus:
-    return SysStatus(present, enabled, health, _known(mv, _U16) or None, _percent(rest[-1]))
+    return SysStatus(present, enabled, health, _known(mv, _U16) or None, _percent(rest[-1]), _current(rest[0]))
 
 
 def _gps(*fields: int) -> GpsRaw:
-    return GpsRaw(fields[8], _known(fields[9], 255))
+    return GpsRaw(fields[8], _known(fields[9], 255), _accuracy(fields[11]), _accuracy(fields[12]))
+
+
+def _accuracy(mm: int) -> int | None:
+    # 0 where the extension is not sent. What says "kilometres" says that there is no position.
+    return mm if 0 < mm < 10_000_000 else None
+
+
+def _attitude(ms: int, roll: float, pitch: float, *_rest: float) -> Attitude | None:
+    # No vehicle turns further than once around; NaN fails the comparison.
+    if not (abs(roll) <= 6.3 and abs(pitch) <= 6.3):
+        return None
+    return Attitude(ms, round(degrees(roll) * 100), round(degrees(pitch) * 100))
+
+
+def _wind(_us: int, north: float, east: float, *_rest: float) -> Wind | None:
+    if not (abs(north) <= _FASTEST_MPS and abs(east) <= _FASTEST_MPS):
+        return None
+    return Wind(round(north * 100), round(east * 100))
+
+
+def _radio(rx_errors: int, _fixed: int, rssi: int, remote: int, _buffer: int, noise: int, far: int) -> RadioStatus:
+    return RadioStatus(_known(rssi, 255), _known(remote, 255), _known(noise, 255), _known(far, 255), rx_errors)
 
 
 def _global_position(
     ms: int, lat: int, lon: int, alt: int, above_home: int, north: int, east: int, down: int, heading: int
-) -> GlobalPosition:
+) -> GlobalPosition | None:
+    if not (-_NORTH_E7 <= lat <= _NORTH_E7 and -_EAST_E7 <= lon <= _EAST_E7):
+        return None
     return GlobalPosition(ms, lat, lon, alt, above_home, north, east, down, _known(heading, _U16))
 
 
@@ -189,14 +237,18 @@ def _mission_current(seq: int, total: int, _state: int, _mode: int, mission_id: 
     return MissionCurrent(seq, None if total in (0, _U16) else total, mission_id or None)
 
 
-def _command_ack(command: int, result: int) -> CommandAck:
-    return CommandAck(command, result)
+def _command_ack(command: int, result: int, _progress: int, _detail: int, target: int, _component: int) -> CommandAck:
+    return CommandAck(command, result, target)
 
 
 def _battery(*fields: int) -> BatteryStatus:
     # Cells in use come first; a pack of more than 65.5 V is sent as full cells that add up to it.
     used = takewhile(lambda mv: mv not in (0, _U16), fields[3:13])
-    return BatteryStatus(fields[14], sum(used) or None, _percent(fields[17]))
+    return BatteryStatus(fields[14], sum(used) or None, _percent(fields[17]), _current(fields[13]))
+
+
+def _current(value: int) -> int | None:
+    return value if value >= 0 else None
 
 
 def _autopilot_version(*fields: object) -> AutopilotVersion:
@@ -206,7 +258,9 @@ def _autopilot_version(*fields: object) -> AutopilotVersion:
     return AutopilotVersion(f"{uid:016x}", uid2.hex())
 
 
-def _home(lat: int, lon: int, alt: int, *_rest: float) -> HomePosition:
+def _home(lat: int, lon: int, alt: int, *_rest: float) -> HomePosition | None:
+    if not (-_NORTH_E7 <= lat <= _NORTH_E7 and -_EAST_E7 <= lon <= _EAST_E7):
+        return None
     return HomePosition(lat, lon, alt)
 
 
@@ -223,14 +277,17 @@ def _event(event_id: int, *_rest: int) -> Event:
     return Event(event_id)
 
 
-_LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message]]] = {
+_LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message | None]]] = {
     frames.HEARTBEAT: (struct.Struct("<IBBBBB"), _heartbeat),
     frames.SYS_STATUS: (struct.Struct("<IIIHHhHHHHHHb"), _sys_status),
-    frames.GPS_RAW_INT: (struct.Struct("<QiiiHHHHBB"), _gps),
+    frames.GPS_RAW_INT: (struct.Struct("<QiiiHHHHBBiII"), _gps),
+    frames.ATTITUDE: (struct.Struct("<Ifff"), _attitude),
     frames.GLOBAL_POSITION_INT: (struct.Struct("<IiiiihhhH"), _global_position),
     frames.MISSION_CURRENT: (struct.Struct("<HHBBI"), _mission_current),
     frames.MISSION_ITEM_REACHED: (struct.Struct("<H"), MissionItemReached),
-    frames.COMMAND_ACK: (struct.Struct("<HB"), _command_ack),
+    frames.COMMAND_ACK: (struct.Struct("<HBBiBB"), _command_ack),
+    frames.RADIO_STATUS: (struct.Struct("<HHBBBBB"), _radio),
+    frames.WIND_COV: (struct.Struct("<Qff"), _wind),
     frames.BATTERY_STATUS: (struct.Struct("<iih10HhBBBb"), _battery),
     frames.AUTOPILOT_VERSION: (struct.Struct("<QQIIIIHH8s8s8s18s"), _autopilot_version),
     frames.HOME_POSITION: (struct.Struct("<iii10f"), _home),
@@ -240,8 +297,12 @@ _LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message]]] = {
 }
 
 
+DECODED = frozenset(_LAYOUTS)
+"""The messages that ``decode`` knows."""
+
+
 def decode(frame: Frame) -> Message | None:
-    """Return the message in a frame, or ``None`` when it is one that we do not need.
+    """Return the message in a frame, ``None`` when it is one that we do not need or makes no sense (see ``DECODED``).
 
     Trailing zeros that MAVLink 2 cut are put back, and extensions that we do not know are ignored.
     """
@@ -249,4 +310,7 @@ def decode(frame: Frame) -> Message | None:
     if layout is None:
         return None
     fields, make = layout
-    return make(*fields.unpack(frame.payload[: fields.size].ljust(fields.size, b"\0")))
+    payload = frame.payload
+    if len(payload) != fields.size:
+        payload = payload[: fields.size].ljust(fields.size, b"\0")
+    return make(*fields.unpack(payload))

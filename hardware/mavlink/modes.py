@@ -6,6 +6,7 @@ After PX4 ``src/modules/commander/px4_custom_mode.h``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hardware.link import Activity
 from hardware.mavlink.messages import Heartbeat
@@ -43,6 +44,7 @@ _AUTO_ACTIVITY = {
     "LAND": Activity.LAND,
     "PRECLAND": Activity.LAND,
 }
+_NONE = "MODE0"
 _TERMINATED_STATUS = 8
 
 
@@ -67,6 +69,12 @@ class Mode:
         return f"{main}.{_AUTO_SUB.get(self.sub, self.sub)}"
 
 
+@lru_cache(maxsize=256)
+def name_of(custom_mode: int) -> str:
+    """Return the name of a heartbeat's mode."""
+    return Mode((custom_mode >> 16) & 0xFF, (custom_mode >> 24) & 0xFF).name
+
+
 HOLD = Mode(_AUTO, 3)
 MISSION = Mode(_AUTO, 4)
 RETURN = Mode(_AUTO, 5)
@@ -75,13 +83,18 @@ LAND = Mode(_AUTO, 6)
 
 def activity(heartbeat: Heartbeat, *, on_ground: bool) -> Activity:
     """Return what a vehicle is doing. On the ground and disarmed it is idle, whatever its mode."""
-    mode = Mode.of(heartbeat)
-    if heartbeat.system_status >= _TERMINATED_STATUS or mode.main == 10:
+    if heartbeat.system_status >= _TERMINATED_STATUS:
         return Activity.FAULT
-    if not heartbeat.armed:
+    return activity_in(name_of(heartbeat.custom_mode), armed=heartbeat.armed, on_ground=on_ground)
+
+
+def activity_in(mode: str, *, armed: bool, on_ground: bool) -> Activity:
+    """Return what a vehicle in the mode of this name (``Mode.name``) is doing, as far as these tell it."""
+    main, _, sub = mode.partition(".")
+    if main == _MAIN[10]:
+        return Activity.FAULT
+    if not armed:
         return Activity.IDLE if on_ground else Activity.FAULT
-    if mode.main == 0:
+    if main == _NONE:
         return Activity.UNKNOWN
-    if mode.main != _AUTO:
-        return Activity.MANUAL
-    return _AUTO_ACTIVITY.get(_AUTO_SUB.get(mode.sub, ""), Activity.UNKNOWN)
+    return _AUTO_ACTIVITY.get(sub, Activity.UNKNOWN) if main == _MAIN[_AUTO] else Activity.MANUAL

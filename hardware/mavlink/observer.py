@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, ClassVar
 
+from hardware.arrivals import Arrivals
+from hardware.conditions import DUPLICATE_ID, SECOND_STATION, Conditions
+from hardware.lines import Line, Lines
 from hardware.link import Activity, VehicleState
 from hardware.mavlink import modes
 from hardware.mavlink.events import words_of
+from hardware.mavlink.frames import GROUND_SYSTEM_ID
 from hardware.mavlink.messages import (
+    Attitude,
     BatteryStatus,
     CommandAck,
     Event,
@@ -21,8 +29,10 @@ from hardware.mavlink.messages import (
     Message,
     MissionCurrent,
     MissionItemReached,
+    RadioStatus,
     StatusText,
     SysStatus,
+    Wind,
 )
 from hardware.mavlink.modes import Mode
 from hardware.mavlink.progress import ProgressTracker
@@ -40,9 +50,24 @@ REBOOT_MS = 1000
 """A clock that goes back by more is one that started again, not a datagram out of order."""
 BATTERY_STALE_MS = 10_000
 """After this long without BATTERY_STATUS the figure of SYS_STATUS counts again."""
+WIND_STALE_MS = 30_000
+"""An older estimate of the wind is none; one of the attitude after ``ATTITUDE_STALE_MS``."""
+ATTITUDE_STALE_MS = 3_000
+QUALITY_WINDOW_S = 5.0
+"""Wall time over which the share of messages that arrive is measured."""
+CONDITION_S = 10.0
+"""Wall time for which what is odd about the contact holds after it was last seen; a heartbeat comes each second."""
+EVENT_TEXT_LENGTH = 500
 
 _PREARM_CHECK = 0x1000_0000
 _ON_GROUND = 1
+
+Tell = Callable[[datetime, int, str, str], None]
+"""Told what happens: when (domain time), severity, kind and words, as in ``VehicleEvent``."""
+
+
+def _silence(_at: datetime, _severity: int, _kind: str, _text: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(slots=True)
@@ -50,11 +75,17 @@ class Observer:
     """The latest of everything that a vehicle said.
 
     ``vehicle_ms`` is its own clock, 0 while not told; ``boots`` counts how often that clock started again. ``texts``
-    numbers the status texts, so that a command can tell which came after it.
+    numbers the status texts, so that a command can tell which came after it. ``speed`` is vehicle time over wall time.
+    ``counts`` counts what was heard and not used, by reason. ``arrivals`` measures the link.
     """
 
     vehicle_id: str
     tracker: ProgressTracker = field(default_factory=ProgressTracker)
+    speed: float = 1.0
+    tell: Tell = _silence
+    counts: Counter[str] = field(default_factory=Counter)
+    conditions: Conditions = field(default_factory=Conditions)
+    arrivals: Arrivals = field(default_factory=lambda: Arrivals(modulus=256, window_s=QUALITY_WINDOW_S))
     connected: bool = False
     heartbeat: Heartbeat | None = None
     home: Position | None = None
@@ -67,6 +98,12 @@ class Observer:
     _battery: BatteryStatus | None = None
     _battery_ms: int = 0
     _gps: GpsRaw | None = None
+    _radio: RadioStatus | None = None
+    _attitude: Attitude | None = None
+    _wind: Wind | None = None
+    _wind_ms: int = 0
+    _extra: dict[str, object] = field(default_factory=dict)
+    _lines: Lines | None = None
     _landed_state: int = 0
     _seq: int = 0
     _faults: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_FAULTS))
@@ -107,41 +144,89 @@ class Observer:
     def take(self, message: Message, now: datetime) -> Sample | None:
         """Take a message heard at a domain time; a position makes a sample."""
         self._heard = now
-        match message:
-            case Heartbeat():
-                self.heartbeat = message
-                self._tell_tracker()
-                self.tracker.on_heartbeat()
-            case GlobalPosition():
-                return self._take_position(message, now)
-            case ExtendedSysState():
-                self._landed_state = message.landed_state
-            case SysStatus():
-                self._health = message
-            case BatteryStatus():
-                if message.battery_id == 0:
-                    self._battery, self._battery_ms = message, self.vehicle_ms
-            case GpsRaw():
-                self._gps = message
-            case HomePosition():
-                self.home = _position(message.lat_e7, message.lon_e7, message.alt_amsl_mm)
-            case StatusText():
-                self._take_text(message)
-            case Event():
-                if words := words_of(message.event_id):
-                    self.add_fault(words)
-            case MissionCurrent():
-                if not self.tracker.on_current(message):
-                    self.add_fault("the mission on the vehicle was changed by someone else")
-            case MissionItemReached():
-                self.tracker.on_reached(message.seq)
-            case CommandAck(command=command, result=result):
-                if command == DO_GRIPPER and result == 0:
-                    self.tracker.on_release_acknowledged()
-            case _:
-                return None
-        self._tell_tracker()
+        if type(message) is GlobalPosition:
+            return self._take_position(message, now)
+        take = self._TAKERS.get(type(message))
+        if take is not None:
+            take(self, message, now)
         return None
+
+    def take_radio(self, message: RadioStatus) -> None:
+        """Take what a telemetry radio on the way to the vehicle says of itself."""
+        self._radio = message
+        self._extra = self._extras()
+
+    def see_rival(self, source: str) -> None:
+        """Note that another source uses the vehicle's system id."""
+        detail = f"the vehicle's system id is also used by {source}"
+        self.conditions.see(DUPLICATE_ID, detail, until=time.monotonic() + CONDITION_S)
+
+    def see_station(self, system_id: int, sign: str) -> None:
+        """Note another ground station and by what it is known."""
+        detail = f"ground station {system_id}: {sign}"
+        self.conditions.see(SECOND_STATION, detail, until=time.monotonic() + CONDITION_S)
+
+    def _take_heartbeat(self, message: Heartbeat, now: datetime) -> None:
+        before, self.heartbeat = self.heartbeat, message
+        if before is not None and before != message:
+            if before.custom_mode != message.custom_mode:
+                self.tell(now, 6, "mode", f"{Mode.of(before).name} -> {Mode.of(message).name}")
+            if before.armed != message.armed:
+                self.tell(now, 5, "armed", "armed" if message.armed else "disarmed")
+        self._tell_tracker()
+        self.tracker.on_heartbeat()
+        self._tell_tracker()
+
+    def _take_landed(self, message: ExtendedSysState, now: datetime) -> None:
+        known, before = self._landed_state != 0, self._landed_state == _ON_GROUND
+        self._landed_state = message.landed_state
+        if known and message.landed_state and before != self.on_ground:
+            self.tell(now, 5, "landed", "landed" if self.on_ground else "in the air")
+        self._tell_tracker()
+
+    def _take_health(self, message: SysStatus, _now: datetime) -> None:
+        self._health = message
+
+    def _take_battery(self, message: BatteryStatus, _now: datetime) -> None:
+        if message.battery_id == 0:
+            self._battery, self._battery_ms = message, self.vehicle_ms
+
+    def _take_gps(self, message: GpsRaw, _now: datetime) -> None:
+        if message != self._gps:
+            self._gps = message
+            self._extra = self._extras()
+
+    def _take_attitude(self, message: Attitude, _now: datetime) -> None:
+        self._attitude = message
+
+    def _take_wind(self, message: Wind, _now: datetime) -> None:
+        self._wind, self._wind_ms = message, self.vehicle_ms
+
+    def _take_home(self, message: HomePosition, _now: datetime) -> None:
+        self.home = _position(message.lat_e7, message.lon_e7, message.alt_amsl_mm)
+
+    def _take_event(self, message: Event, now: datetime) -> None:
+        if words := words_of(message.event_id):
+            self.tell(now, FAULT_SEVERITY, "status", words)
+            self.add_fault(words)
+
+    def _take_current(self, message: MissionCurrent, now: datetime) -> None:
+        if not self.tracker.on_current(message):
+            words = "the mission on the vehicle was changed by someone else"
+            self.tell(now, FAULT_SEVERITY, "mission", words)
+            self.add_fault(words)
+
+    def _take_reached(self, message: MissionItemReached, _now: datetime) -> None:
+        self.tracker.on_reached(message.seq)
+
+    def _take_ack(self, message: CommandAck, _now: datetime) -> None:
+        if message.command == DO_GRIPPER and message.result == 0:
+            self.tracker.on_release_acknowledged()
+
+    def see_ack(self, message: CommandAck, system_id: int) -> None:
+        """Look for whom an acknowledgement is: a command of another station is one that we did not give."""
+        if message.target_system not in (0, GROUND_SYSTEM_ID, system_id):
+            self.see_station(message.target_system, f"the vehicle acknowledges its command {message.command}")
 
     def add_fault(self, text: str) -> None:
         """Note a fault; the same one twice in a row is one."""
@@ -171,6 +256,7 @@ class Observer:
             battery_pct=self.battery_pct,
             progress=self.tracker.progress(),
             faults=tuple(text for _, text in self._faults),
+            conditions=self.conditions.standing(time.monotonic()),
         )
 
     def _activity(self) -> Activity:
@@ -184,9 +270,17 @@ class Observer:
             activity=self._activity(), armed=self.armed, on_ground=self.landed_known and self.on_ground
         )
 
-    def _take_position(self, message: GlobalPosition, now: datetime) -> Sample:
+    def _take_position(self, message: GlobalPosition, now: datetime) -> Sample | None:
+        wall_s = time.monotonic()
+        line = self._clock_lines().take(message.time_boot_ms, wall_s)
+        if line is not Line.NEXT and self._clock_lines().two(wall_s):
+            detail = "two vehicles with one system id speak in turn: their clocks differ"
+            self.conditions.see(DUPLICATE_ID, detail, until=wall_s + CONDITION_S)
+        if line is Line.OTHER:
+            self.counts["other_vehicle"] += 1
+            return None
         if message.time_boot_ms < self.vehicle_ms - REBOOT_MS:
-            self._restart()
+            self._restart(now)
         self.vehicle_ms = message.time_boot_ms
         self._position = message
         self.tracker.on_position(_position(message.lat_e7, message.lon_e7, message.alt_amsl_mm), message.time_boot_ms)
@@ -194,47 +288,84 @@ class Observer:
         self._seq += 1
         return self._sample(message, now)
 
-    def _restart(self) -> None:
+    def _clock_lines(self) -> Lines:
+        if self._lines is None:
+            speed = max(self.speed, 1.0)
+            self._lines = Lines(
+                per_s=1500.0 * speed, slack=2000.0 * speed, back=REBOOT_MS, silent_s=3.0, window_s=CONDITION_S
+            )
+        return self._lines
+
+    def _restart(self, now: datetime) -> None:
         """Forget what a vehicle that booted again has not said since."""
         self.boots += 1
-        self.home = self._battery = self._health = None
+        self.home = self._battery = self._health = self._attitude = self._wind = None
         self._landed_state = 0
         self._open_texts.clear()
+        self.arrivals.forget()
+        self.tell(now, FAULT_SEVERITY, "restarted", "the autopilot started again")
         self.add_fault("the autopilot started again")
 
     def _sample(self, message: GlobalPosition, now: datetime) -> Sample:
-        battery = self._battery
-        voltage = battery.voltage_mv if battery is not None else None
-        if voltage is None and self._health is not None:
-            voltage = self._health.voltage_mv
-        progress = self.tracker.progress()
-        extra: dict[str, object] = {}
-        if self._gps is not None:
-            extra = {"gps_fix": self._gps.fix_type, "satellites": self._gps.satellites}
+        ms = message.time_boot_ms
+        fresh = self._battery is not None and ms - self._battery_ms <= BATTERY_STALE_MS
+        battery: BatteryStatus | SysStatus | None = self._battery if fresh else self._health
+        voltage = current = percent = None
+        if battery is not None:
+            voltage, current, percent = battery.voltage_mv, battery.current_ca, battery.battery_pct
+            if voltage is None and self._health is not None:
+                voltage = self._health.voltage_mv
+        attitude, wind, heartbeat = self._attitude, self._wind, self.heartbeat
+        if attitude is not None and abs(ms - attitude.time_boot_ms) > ATTITUDE_STALE_MS * max(self.speed, 1.0):
+            attitude = None
+        if wind is not None and ms - self._wind_ms > WIND_STALE_MS:
+            wind = None
+        mission_id, step = self.tracker.place()
         return Sample(
-            vehicle_id=self.vehicle_id,
-            t=now,
-            seq=self._seq,
-            vehicle_ms=message.time_boot_ms,
-            lat_e7=message.lat_e7,
-            lon_e7=message.lon_e7,
-            alt_amsl_cm=round(message.alt_amsl_mm / 10),
-            alt_home_cm=round(message.alt_home_mm / 10),
-            vel_n_cms=message.vel_n_cms,
-            vel_e_cms=message.vel_e_cms,
-            vel_d_cms=message.vel_d_cms,
-            heading_cdeg=message.heading_cdeg,
-            battery_pct_x10=None if self.battery_pct is None else self.battery_pct * 10,
+            self.vehicle_id,
+            now,
+            self._seq,
+            ms,
+            message.lat_e7,
+            message.lon_e7,
+            round(message.alt_amsl_mm / 10),
+            round(message.alt_home_mm / 10),
+            message.vel_n_cms,
+            message.vel_e_cms,
+            message.vel_d_cms,
+            message.heading_cdeg,
+            battery_pct_x10=None if percent is None else percent * 10,
             voltage_mv=voltage,
-            mode=None if self.heartbeat is None else self.mode.name,
-            armed=None if self.heartbeat is None else self.armed,
+            current_ca=current,
+            roll_cdeg=None if attitude is None else attitude.roll_cdeg,
+            pitch_cdeg=None if attitude is None else attitude.pitch_cdeg,
+            wind_n_cms=None if wind is None else wind.north_cms,
+            wind_e_cms=None if wind is None else wind.east_cms,
+            link_pct_x10=self.arrivals.permille,
+            mode=None if heartbeat is None else modes.name_of(heartbeat.custom_mode),
+            armed=None if heartbeat is None else heartbeat.armed,
             on_ground=self.on_ground if self.landed_known else None,
-            step=progress.step if progress.mission_id is not None else None,
-            extra=extra,
+            step=step,
+            mission_id=mission_id,
+            extra=self._extra,
         )
 
-    def _take_text(self, message: StatusText) -> None:
-        """Put a text together from its chunks (STATUSTEXT ``id``, ``chunk_seq``); note it if it warns."""
+    def _extras(self) -> dict[str, object]:
+        """What has no column of its own. Made when it changes, and never changed after: samples share it."""
+        extra: dict[str, object] = {}
+        gps, radio = self._gps, self._radio
+        if gps is not None:
+            extra = {"gps_fix": gps.fix_type, "satellites": gps.satellites}
+            if gps.accuracy_mm is not None:
+                extra["gps_accuracy_mm"] = gps.accuracy_mm
+            if gps.alt_accuracy_mm is not None:
+                extra["gps_alt_accuracy_mm"] = gps.alt_accuracy_mm
+        if radio is not None:
+            extra["radio"] = radio._asdict()
+        return extra
+
+    def _take_text(self, message: StatusText, now: datetime) -> None:
+        """Put a text together from its chunks (STATUSTEXT ``id``, ``chunk_seq``); tell it, and note it if it warns."""
         text = message.text
         if message.text_id != 0:
             chunks = self._open_texts.setdefault(message.text_id, {})
@@ -245,9 +376,27 @@ class Observer:
                 return
             self._open_texts.pop(message.text_id, None)
             text = "".join(chunks[number] for number in sorted(chunks))
-        text = text.strip()
+        text = text.strip()[:EVENT_TEXT_LENGTH]
+        if text:
+            self.tell(now, min(message.severity, 7), "status", text)
         if text and message.severity <= FAULT_SEVERITY:
             self.add_fault(text)
+
+    _TAKERS: ClassVar[Mapping[type, Callable[[Observer, Any, datetime], None]]] = {
+        Heartbeat: _take_heartbeat,
+        ExtendedSysState: _take_landed,
+        SysStatus: _take_health,
+        BatteryStatus: _take_battery,
+        GpsRaw: _take_gps,
+        Attitude: _take_attitude,
+        Wind: _take_wind,
+        HomePosition: _take_home,
+        StatusText: _take_text,
+        Event: _take_event,
+        MissionCurrent: _take_current,
+        MissionItemReached: _take_reached,
+        CommandAck: _take_ack,
+    }
 
 
 def _position(lat_e7: int, lon_e7: int, alt_amsl_mm: int) -> Position:

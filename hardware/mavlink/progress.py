@@ -168,9 +168,15 @@ class ProgressTracker:
         """Return the progress as all signs together tell it."""
         if self._plan is None:
             return Progress()
-        step = self._plan.step_of[min(self._current or 0, self._plan.last)]
+        mission_id, step = self.place()
         releases = tuple(drop.release for drop in self._drops if drop.release is not None)
-        return Progress(self._plan.mission.mission_id, step, releases, self._finished)
+        return Progress(mission_id, step or 0, releases, self._finished)
+
+    def place(self) -> tuple[str | None, int | None]:
+        """Return the mission that the vehicle carries and the step under way, ``None`` without one that we know."""
+        if self._plan is None:
+            return None, None
+        return self._plan.mission.mission_id, self._plan.step_of[min(self._current or 0, self._plan.last)]
 
     def _changed(self, vehicle_mission_id: int | None) -> bool:
         if vehicle_mission_id is None:

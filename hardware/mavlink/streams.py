@@ -12,10 +12,12 @@ SET_MESSAGE_INTERVAL = 511
 
 WANTED_HZ = {
     frames.GLOBAL_POSITION_INT: 5.0,
+    frames.ATTITUDE: 4.0,
     frames.EXTENDED_SYS_STATE: 2.0,
     frames.SYS_STATUS: 1.0,
     frames.BATTERY_STATUS: 1.0,
     frames.GPS_RAW_INT: 1.0,
+    frames.WIND_COV: 0.5,
     frames.HOME_POSITION: 0.5,
 }
 """Rates in the vehicle's own time. PX4 sends MISSION_CURRENT by itself and takes no rate for it."""

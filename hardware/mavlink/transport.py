@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -17,8 +17,16 @@ from hardware.errors import LinkDown, NotSupported
 from hardware.link import LeaseGuard
 from hardware.mavlink.address import MavlinkAddress, Source
 from hardware.mavlink.endpoint import Endpoint, Listener
-from hardware.mavlink.frames import AUTOPILOT_VERSION, HEARTBEAT, Frame, split_frames, version_request
-from hardware.mavlink.messages import AutopilotVersion, Heartbeat, decode
+from hardware.mavlink.frames import (
+    AUTOPILOT_VERSION,
+    GROUND_SYSTEM_ID,
+    HEARTBEAT,
+    RADIO_STATUS,
+    Frame,
+    split_frames,
+    version_request,
+)
+from hardware.mavlink.messages import AutopilotVersion, Heartbeat, RadioStatus, decode
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +38,14 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 ASK_FIRST_S = 0.5
 ASK_AT_MOST_EVERY_S = 30.0
 """The question for a hardware id is repeated at growing intervals between these (wall time)."""
+
+RIVAL_AFTER_S = 1.0
+"""Another source under a vehicle's system id is a rival when the vehicle was heard so long after it appeared: one that
+came back from another port is not."""
+ASKED_ENOUGH = 3
+"""A source that may be an absent vehicle, and has not answered so many questions for its hardware id, is not."""
+COMPLAIN_EVERY_S = 5.0
+LOG_STRANGERS_EVERY_S = 0.2
 
 _AUTOPILOT_COMPONENT = 1
 _NO_AUTOPILOT = 8
@@ -47,6 +63,7 @@ class Stranger:
     theirs, so it never takes their place, however silent that becomes.
     """
 
+    first_at: float = field(default_factory=time.monotonic)
     asked: int = 0
     ask_next_at: float = 0.0
     rivals: set[int] = field(default_factory=set)
@@ -55,6 +72,8 @@ class Stranger:
 class MavlinkPort:
     """One UDP socket and the vehicles on it, told apart by source address and system id.
 
+    ``counts`` counts datagrams, frames, and what was dropped by reason: those of ``frames.REASONS``; ``stranger``, a
+    frame of a source that is no link's; ``failed``, a message over which a link stumbled.
     A source that belongs to no link is never answered. The one exception is the question for its hardware
     id, put to a source that can be the vehicle of a link pinned by it, while that link's lease is held.
     """
@@ -69,7 +88,8 @@ class MavlinkPort:
         self._bound: dict[Identity, Endpoint] = {}
         self._strangers: OrderedDict[Identity, Stranger] = OrderedDict()
         self._questions = 0
-        self.stranger_frames = 0
+        self.counts: Counter[str] = Counter()
+        self._complain_at = self._introduce_at = 0.0
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._sock.setblocking(False)
@@ -102,6 +122,12 @@ class MavlinkPort:
         port._endpoints.append(endpoint)
         return MavlinkRegistration(port, endpoint)
 
+    @classmethod
+    def totals(cls) -> Counter[str]:
+        """Return the sum of ``counts`` of the ports that are open in this event loop."""
+        ports = cls._open.get(asyncio.get_running_loop(), {})
+        return sum((port.counts for port in ports.values()), Counter())
+
     def unregister(self, endpoint: Endpoint) -> None:
         """Give a vehicle up; the socket closes with its last link."""
         endpoint.close()
@@ -122,34 +148,54 @@ class MavlinkPort:
         endpoint.unbind()
 
     def _read(self) -> None:
+        counts, receive = self.counts, self._sock.recvfrom
         for _ in range(DATAGRAMS_PER_WAKEUP):
             try:
-                data, source = self._sock.recvfrom(65535)
+                data, source = receive(65535)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 log.warning("mavlink_receive_failed", port=self.local[1], error=str(error))
                 return
-            try:
-                for frame in split_frames(data):
-                    self._route(source, frame)
-            except Exception:
-                # One vehicle's message must not silence the others on this socket.
-                log.exception("mavlink_frame_failed", source=f"{source[0]}:{source[1]}")
+            frames = split_frames(data, counts)
+            counts["datagrams"] += 1
+            counts["frames"] += len(frames)
+            for frame in frames:
+                identity = (source, frame.system_id)
+                endpoint = self._bound.get(identity)
+                try:
+                    if endpoint is None:
+                        endpoint = self._introduce(identity, frame)
+                    if endpoint is not None:
+                        endpoint.deliver(frame)
+                except Exception:
+                    # One vehicle's message must not silence the others on this socket.
+                    self._failed(source)
 
-    def _route(self, source: Source, frame: Frame) -> None:
-        identity = (source, frame.system_id)
-        endpoint = self._bound.get(identity) or self._introduce(identity, frame)
-        if endpoint is None:
-            self.stranger_frames += 1
-        else:
-            endpoint.deliver(frame)
+    def _failed(self, source: Source) -> None:
+        self.counts["failed"] += 1
+        if time.monotonic() >= self._complain_at:
+            self._complain_at = time.monotonic() + COMPLAIN_EVERY_S
+            log.exception("mavlink_frame_failed", source=f"{source[0]}:{source[1]}", failed=self.counts["failed"])
 
     def _introduce(self, identity: Identity, frame: Frame) -> Endpoint | None:
         """Find the link of a source that has none, by its heartbeat or by its answer to our question."""
-        if frame.component_id != _AUTOPILOT_COMPONENT or frame.msg_id not in (HEARTBEAT, AUTOPILOT_VERSION):
+        endpoint = self._found(identity, frame)
+        if endpoint is None:
+            self.counts["stranger"] += 1
+        return endpoint
+
+    def _found(self, identity: Identity, frame: Frame) -> Endpoint | None:
+        if frame.msg_id not in (HEARTBEAT, AUTOPILOT_VERSION, RADIO_STATUS):
             return None
         message = decode(frame)
+        if isinstance(message, RadioStatus) or (
+            isinstance(message, Heartbeat) and message.vehicle_type == _GROUND_STATION_TYPE
+        ):
+            self._beside(identity, message)
+            return None
+        if frame.component_id != _AUTOPILOT_COMPONENT:
+            return None
         stranger = self._stranger(identity)
         candidates = self._candidates(identity, stranger)
         if isinstance(message, AutopilotVersion):
@@ -158,15 +204,38 @@ class MavlinkPort:
             return None
         if candidates and candidates[0].address.hardware_uid is None:
             return self._bind(candidates[0], identity)
+        if not candidates or stranger.asked >= ASKED_ENOUGH:
+            self._tell_rivals(identity, stranger)
         self._ask(identity, stranger, candidates)
         return None
+
+    def _beside(self, identity: Identity, message: RadioStatus | Heartbeat) -> None:
+        """Tell the vehicles at a source of what else speaks from there: a radio, another ground station."""
+        source, system_id = identity
+        there = [endpoint for (place, _), endpoint in self._bound.items() if place == source]
+        if isinstance(message, Heartbeat):
+            for endpoint in there:
+                if system_id != GROUND_SYSTEM_ID:
+                    endpoint.listener.on_station(system_id)
+        elif len(there) == 1:
+            there[0].listener.on_radio(message)
+
+    def _tell_rivals(self, identity: Identity, stranger: Stranger) -> None:
+        source, system_id = identity
+        for endpoint in self._endpoints:
+            both = endpoint.alive and endpoint.heard_at > stranger.first_at + RIVAL_AFTER_S
+            if both and id(endpoint) in stranger.rivals and endpoint.system_id == system_id:
+                endpoint.listener.on_rival(source)
 
     def _stranger(self, identity: Identity) -> Stranger:
         stranger = self._strangers.get(identity)
         if stranger is None:
             stranger = self._strangers[identity] = Stranger()
             (host, port), system_id = identity
-            log.info("mavlink_source_heard", source=f"{host}:{port}", system_id=system_id, at=self.local[1])
+            # Somebody may make up a new one with each datagram.
+            if time.monotonic() >= self._introduce_at:
+                self._introduce_at = time.monotonic() + LOG_STRANGERS_EVERY_S
+                log.info("mavlink_source_heard", source=f"{host}:{port}", system_id=system_id, at=self.local[1])
             while len(self._strangers) > MAX_STRANGERS:
                 self._strangers.popitem(last=False)
         return stranger

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from hardware.errors import HardwareError, MissionRejected, NotSupported, Refused
-from hardware.link import LeaseGuard, SampleSink, VehicleLink, VehicleState
+from hardware.link import EventSink, LeaseGuard, SampleSink, VehicleLink, VehicleState, no_events
 from hardware.mission import Mission
-from hardware.mqtt import MqttClient, Subscription
+from hardware.mqtt import Message, MqttClient, Subscription
 from hardware.vda5050.dialogue import Dialogue
 from hardware.vda5050.extension import BaseExtender
 from hardware.vda5050.messages import State
@@ -41,8 +41,8 @@ STOP_S = 120.0
 """Domain seconds that a robot may take to stop for ``cancelOrder``; it may drive on to the next node."""
 STOP_MARGIN_S = 10.0
 """Wall seconds beyond that."""
-INBOX_LIMIT = 400
-"""Messages of the robot not yet read; at the bound the oldest are dropped: each tells the whole state."""
+ROUND_S = 0.2
+"""Wall seconds between two looks at least: a robot that speaks often is not answered as often."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ class Vda5050Link(VehicleLink):
         on_sample: SampleSink,
         simulated: bool,
         allow_real: bool = False,
+        on_event: EventSink = no_events,
     ) -> None:
         self.vehicle_id = vehicle_id
         try:
@@ -88,6 +89,7 @@ class Vda5050Link(VehicleLink):
             clock=clock,
             lost_link_s=vehicle_type.lost_link_s,
             on_sample=on_sample,
+            on_event=on_event,
         )
         self._outbox = Outbox(
             client=client, lease=lease, view=self._view, clock=clock, vehicle_id=vehicle_id, levels=levels
@@ -125,12 +127,9 @@ class Vda5050Link(VehicleLink):
         if self._tasks:
             return
         # QoS 1 is the connection topic's; the others are published with 0 and so arrive with 0.
-        self._subscription = self._client.subscribe(tuple(self._outbox.topics), 1, limit=INBOX_LIMIT)
+        self._subscription = self._client.subscribe(tuple(self._outbox.topics), 1, take=self._take)
         self._unhook = self._client.on_reconnect(self._forget_greeting)
-        self._tasks = [
-            asyncio.create_task(self._listen(self._subscription), name=f"{self.vehicle_id} listens"),
-            asyncio.create_task(self._drive(), name=f"{self.vehicle_id} drives"),
-        ]
+        self._tasks = [asyncio.create_task(self._drive(), name=f"{self.vehicle_id} drives")]
 
     async def close(self) -> None:
         """Stop listening; the robot goes on to the end of its base."""
@@ -249,21 +248,21 @@ class Vda5050Link(VehicleLink):
         """Robots do not fly."""
         raise NotSupported(f"{self.vehicle_id} is a robot: it cannot land, it can hold")
 
-    async def _listen(self, subscription: Subscription) -> None:
-        async for message in subscription:
-            self._view.take(self._outbox.topics[message.topic], message)
+    def _take(self, message: Message) -> None:
+        self._view.take(self._outbox.topics[message.topic], message)
 
     async def _drive(self) -> None:
         """Judge the silence, and continue the base while somebody beats."""
         while True:
             await self._view.wait_until(self._news, TICK_S)
+            await asyncio.sleep(ROUND_S)
             self._version = self._view.version
-            self.state()
+            connected = self._view.contact(broker_up=self._client.connected)
             if time.monotonic() - self._beat_mono > BEAT_LIFE_S or not self._outbox.allowed():
                 continue
             try:
                 await self._greet()
-                if self.state().connected:
+                if connected:
                     await self._extender.extend()
             except HardwareError as error:
                 _log.warning("%s: %s", self.vehicle_id, error)

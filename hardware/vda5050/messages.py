@@ -8,8 +8,8 @@ followed (``PAUSED`` is an action status, though the schema of the state forgets
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -17,11 +17,11 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     field_serializer,
     field_validator,
-    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -32,6 +32,8 @@ VERSION = "2.1.0"
 UINT32 = 2**32
 MAX_MESSAGE_BYTES = 1_000_000
 """Longer messages are refused unread."""
+LOAD_LIMIT = 8
+"""Loads of which the names are kept."""
 LARGEST_M = 100_000.0
 """A robot further than this from its map's origin is not believed."""
 INSTANT_ACTIONS = frozenset(("startPause", "stopPause", "cancelOrder", "stateRequest", "factsheetRequest"))
@@ -41,7 +43,14 @@ INSTANT_PREFIX = "instant-"
 
 
 class MalformedMessage(HardwareError):
-    """A message is not what the standard says; the text names the field. Nothing was changed by it."""
+    """A message is not what the standard says; the text names the field. Nothing was changed by it.
+
+    ``reason`` is the kind of fault: ``oversized``, ``nul``, ``not_json`` or ``invalid``.
+    """
+
+    def __init__(self, text: str, reason: str = "invalid") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def _name(field: str) -> str:
@@ -59,13 +68,6 @@ class _Model(BaseModel):
         str_max_length=10_000,
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
-
 
 def _in_utc(value: datetime) -> datetime:
     # The standard demands UTC; a robot that leaves the Z away means it all the same.
@@ -73,6 +75,28 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
+
+
+Remark = Any
+"""A field on which no decision rests: taken as it comes, and looked at where it is used (``number_in``, ``loads_in``),
+so that one that is nonsense does not cost the rest of the message."""
+
+
+def number_in(remark: object) -> float | None:
+    """Return a remark that is a sensible number, else ``None``."""
+    kind = type(remark)
+    if kind is not float and kind is not int:
+        return None
+    assert isinstance(remark, int | float)
+    return float(remark) if isfinite(remark) and abs(remark) < 1e9 else None
+
+
+def loads_in(remark: object) -> list[str] | None:
+    """Return the names of the loads in a remark, ``loadId`` or else ``loadType``; ``None`` when it is no list."""
+    if not isinstance(remark, list | tuple):
+        return None
+    loads = (each for each in remark[:LOAD_LIMIT] if isinstance(each, dict))
+    return [str(each.get("loadId") or each.get("loadType") or "?")[:64] for each in loads]
 
 
 class Header(_Model):
@@ -166,14 +190,6 @@ class NodeState(_Model):
     released: bool
 
 
-class EdgeState(_Model):
-    """An edge that is still to be driven."""
-
-    edge_id: str
-    sequence_id: int
-    released: bool
-
-
 class ActionState(_Model):
     """How far an action is (6.11). A status that we do not know is one that is not over."""
 
@@ -201,6 +217,7 @@ class AgvPosition(_Model):
     theta: float = 0.0
     map_id: str
     position_initialized: bool = True
+    localization_score: Remark = None
 
 
 class Velocity(_Model):
@@ -217,6 +234,7 @@ class BatteryState(_Model):
     battery_charge: float = Field(ge=-1, le=101)
     battery_voltage: float | None = Field(default=None, ge=0, le=10_000)
     charging: bool = False
+    reach: Remark = None
 
 
 class ErrorReference(_Model):
@@ -263,7 +281,7 @@ class SafetyState(_Model):
 
 
 class State(Header):
-    """Topic ``state`` (6.10)."""
+    """Topic ``state`` (6.10). Of the edges that are still to be driven only matters whether there are any."""
 
     order_id: str
     order_update_id: int = Field(ge=0, lt=UINT32)
@@ -273,13 +291,15 @@ class State(Header):
     paused: bool = False
     new_base_request: bool = False
     operating_mode: str = Field(max_length=64)
-    node_states: tuple[NodeState, ...]
-    edge_states: tuple[EdgeState, ...] = ()
-    action_states: tuple[ActionState, ...]
+    node_states: Annotated[tuple[NodeState, ...], FailFast()]
+    edge_states: tuple[Any, ...] = ()
+    action_states: Annotated[tuple[ActionState, ...], FailFast()]
+    loads: Remark = None
+    distance_since_last_node: Remark = None
     agv_position: AgvPosition | None = None
     velocity: Velocity | None = None
     battery_state: BatteryState | None = None
-    errors: tuple[ErrorState, ...] = ()
+    errors: Annotated[tuple[ErrorState, ...], FailFast()] = ()
     safety_state: SafetyState = SafetyState()
 
     @property
@@ -388,20 +408,41 @@ def read(model: type[M], payload: bytes) -> M:
     """Read a message; raises ``MalformedMessage`` naming topic and field."""
     what = model.__name__[0].lower() + model.__name__[1:]
     if len(payload) > MAX_MESSAGE_BYTES:
-        raise MalformedMessage(f"{what}: {len(payload)} bytes are more than {MAX_MESSAGE_BYTES}")
-    if b"\\u0000" in payload:
+        raise MalformedMessage(f"{what}: {len(payload)} bytes are more than {MAX_MESSAGE_BYTES}", "oversized")
+    if b"\\" in payload and b"\\u0000" in payload:
         # Valid JSON, but no text of ours, and none that a database takes.
-        raise MalformedMessage(f"{what}: a text holds the character U+0000")
+        raise MalformedMessage(f"{what}: a text holds the character U+0000", "nul")
     try:
-        data = orjson.loads(payload)
-    except ValueError as error:
-        raise MalformedMessage(f"{what}: not JSON: {error}") from error
-    try:
-        return model.model_validate(data)
+        return model.model_validate_json(payload, by_alias=True, by_name=False)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "message"
-        raise MalformedMessage(f"{what}: {field}: {first['msg']}") from error
+        # Null is the same as absent; that is rare, and looked for only when it matters.
+        if b"null" in payload:
+            return _read_without_nulls(model, payload, what)
+        raise _malformed(what, error) from error
+
+
+def _read_without_nulls(model: type[M], payload: bytes, what: str) -> M:
+    try:
+        return model.model_validate(_without_nulls(orjson.loads(payload)), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _malformed(what, error) from error
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessage(f"{what}: not JSON: {error}", "not_json") from error
+
+
+def _malformed(what: str, error: ValidationError) -> MalformedMessage:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return MalformedMessage(f"{what}: not JSON: {first['msg']}", "not_json")
+    field = ".".join(str(part) for part in first["loc"]) or "message"
+    return MalformedMessage(f"{what}: {field}: {first['msg']}")
+
+
+def _without_nulls(data: Any) -> Any:
+    """Leave out what is null, which is the same as absent."""
+    if isinstance(data, dict):
+        return {key: _without_nulls(value) for key, value in data.items() if value is not None}
+    return [_without_nulls(value) for value in data] if isinstance(data, list) else data
 
 
 def write(message: _Model) -> bytes:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -65,7 +66,8 @@ class RouteNode:
 class Route:
     """All nodes of an order. ``chainage_m`` is the way from the first node to each.
 
-    ``step_nodes`` gives the index of the node of each mission step; it is empty for a way back.
+    ``step_nodes`` gives the index of the node of each mission step; it is empty for a way back. ``drops`` are all
+    hand-overs, in order.
     """
 
     order_id: str
@@ -74,16 +76,15 @@ class Route:
     nodes: tuple[RouteNode, ...]
     chainage_m: tuple[float, ...]
     step_nodes: tuple[int, ...] = ()
+    drops: tuple[Drop, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "drops", tuple(drop for node in self.nodes for drop in node.drops))
 
     @property
     def last(self) -> int:
         """Index of the last node."""
         return len(self.nodes) - 1
-
-    @property
-    def drops(self) -> tuple[Drop, ...]:
-        """All hand-overs, in order."""
-        return tuple(drop for node in self.nodes for drop in node.drops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +166,14 @@ def resume_return(route: Route, state: State) -> Route | None:
         back = return_route(route, order_id=state.order_id, reached=reached, pose_m=pose_m)
         # The last node is compared only when nothing remains: until the first node of a new order is
         # passed, a robot still shows the last node of the order before.
-        if _fits(back, remaining or passed):
+        if _fits(back, (remaining or passed).items()):
             return back
     return None
 
 
 def carries(route: Route, state: State) -> bool:
     """Whether the robot's order is this route: the same id, and every node it shows is ours."""
-    shown = {node.sequence_id: node.node_id for node in state.node_states}
-    return state.order_id == route.order_id and _fits(route, shown)
+    return state.order_id == route.order_id and _fits(route, ((n.sequence_id, n.node_id) for n in state.node_states))
 
 
 def reached_index(route: Route, state: State) -> int:
@@ -284,11 +284,14 @@ def _bare(node: RouteNode) -> RouteNode:
     return RouteNode(node.node_id, node.x_m, node.y_m)
 
 
-def _fits(route: Route, shown: dict[int, str]) -> bool:
-    return all(
-        sequence_id % 2 == 0 and sequence_id // 2 <= route.last and route.nodes[sequence_id // 2].node_id == node_id
-        for sequence_id, node_id in shown.items()
-    )
+def _fits(route: Route, shown: Iterable[tuple[int, str]]) -> bool:
+    nodes = route.nodes
+    count = len(nodes)
+    for sequence_id, node_id in shown:
+        index = sequence_id // 2
+        if sequence_id % 2 or index >= count or nodes[index].node_id != node_id:
+            return False
+    return True
 
 
 def _node(route: Route, index: int, released: int, features: Features) -> Node:

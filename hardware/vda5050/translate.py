@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from hardware.link import Activity, Progress, Release
-from hardware.mission import Mission, StepKind
-from hardware.vda5050.messages import AgvPosition, BatteryState, ErrorState, Order, State, Velocity
+from hardware.mission import Mission
+from hardware.vda5050.messages import (
+    AgvPosition,
+    BatteryState,
+    ErrorState,
+    Order,
+    State,
+    Velocity,
+    loads_in,
+    number_in,
+)
 from hardware.vda5050.orders import Route, carries, reached_index, return_attempt
 from routing.geo import LocalFrame, Position
 from telemetry.sample import Sample
 
 FAULT_LIMIT = 10
+ERROR_LIMIT, ERROR_LENGTH = 5, 200
+"""Errors kept with a sample, and characters of each."""
+ID_LENGTH = 128
 ORDER_ERRORS = frozenset(("validationError", "orderError", "orderUpdateError", "noRouteError", "orderActionError"))
 """Types of errors by which robots reject an order (6.6.4), for those that give no reference to it."""
 LATE_LIMIT = 3
@@ -45,6 +58,10 @@ class HeaderFilter:
             self._take(new)
             return True
         return False
+
+    def contradicts(self, header_id: int, timestamp: datetime) -> bool:
+        """Return whether the last message accepted had this id and another time: its sender is another."""
+        return self._last is not None and self._last[0] == header_id and self._last[1] != timestamp
 
     def reset(self) -> None:
         """Forget the past: the robot has announced that it came online anew."""
@@ -135,25 +152,28 @@ def progress_of(mission: Mission, route: Route, state: State, known: Sequence[Re
         elif action is None and reached > route.step_nodes[drop.step]:
             detail = f"node {state.last_node_id} reached after it in state {state.header_id}"
             releases.setdefault(drop.step, Release(drop.step, "inferred", detail))
-    failed = {action.action_id for action in state.action_states if action.action_status == "FAILED"}
-    over = {drop.step for drop in route.drops if drop.step in releases or drop.action_id in failed}
-    step = next(
-        (
-            index
-            for index, item in enumerate(mission.steps)
-            if reached < route.step_nodes[index] or (item.kind is StepKind.RELEASE and index not in over)
-        ),
-        len(mission.steps) - 1,
-    )
     return Progress(
         mission_id=mission.mission_id,
-        step=step,
+        step=_step(mission, route, state, reached, releases),
         releases=tuple(releases[index] for index in sorted(releases)),
         finished=not state.node_states
         and not state.driving
         and reached == route.last
         and all(drop.step in releases for drop in route.drops),
     )
+
+
+def _step(mission: Mission, route: Route, state: State, reached: int, released: Container[int]) -> int:
+    """Return the first step that is neither reached nor over."""
+    ahead = bisect_right(route.step_nodes, reached)
+    for drop in route.drops:
+        if drop.step >= ahead:
+            break
+        if drop.step not in released:
+            action = state.action(drop.action_id)
+            if action is None or action.action_status != "FAILED":
+                return drop.step
+    return min(ahead, len(mission.steps) - 1)
 
 
 def return_progress(mission: Mission, back: Route | None, state: State, known: Sequence[Release]) -> Progress:
@@ -191,11 +211,17 @@ def rejection(state: State, order: Order, before: Iterable[ErrorState]) -> str |
 
 
 def sample_of(
-    state: State, *, vehicle_id: str, frame: LocalFrame, map_id: str | None, seq: int, t: datetime, step: int
+    state: State,
+    *,
+    vehicle_id: str,
+    position: Position | None,
+    seq: int,
+    t: datetime,
+    progress: Progress,
+    link_permille: int | None = None,
 ) -> Sample | None:
     """Make the telemetry record of a state message, ``None`` when it has no valid position."""
     pose = state.agv_position
-    position = None if pose is None else position_of(pose, frame, map_id)
     if pose is None or position is None:
         return None
     east, north = _velocity_cms(pose.theta, state.velocity)
@@ -213,16 +239,41 @@ def sample_of(
         heading_cdeg=round(heading_deg(pose.theta) * 100) % 36_000,
         battery_pct_x10=None if battery is None else percent_x10(battery),
         voltage_mv=None if voltage is None else round(voltage * 1000),
+        link_pct_x10=link_permille,
         mode=mode_of(state),
-        step=step,
-        extra={
-            "driving": state.driving,
-            "paused": state.paused,
-            "orderId": state.order_id,
-            "lastNodeId": state.last_node_id,
-            "headerId": state.header_id,
-        },
+        step=None if progress.mission_id is None else progress.step,
+        mission_id=progress.mission_id,
+        extra=_extra(state, pose),
     )
+
+
+def _extra(state: State, pose: AgvPosition) -> dict[str, object]:
+    """What only robots say; texts of a robot's own are cut, so that a sample stays small."""
+    extra: dict[str, object] = {
+        "driving": state.driving,
+        "paused": state.paused,
+        "orderId": state.order_id[:ID_LENGTH],
+        "lastNodeId": state.last_node_id[:ID_LENGTH],
+        "headerId": state.header_id,
+        "operatingMode": state.operating_mode,
+    }
+    if state.errors:
+        extra["errors"] = [error.words()[:ERROR_LENGTH] for error in state.errors[:ERROR_LIMIT]]
+        extra["errorCount"] = len(state.errors)
+    if state.loads is not None:
+        extra["loads"] = loads_in(state.loads)
+    safety, battery = state.safety_state, state.battery_state
+    if safety.e_stop != "NONE":
+        extra["eStop"] = safety.e_stop[:ID_LENGTH]
+    if safety.field_violation:
+        extra["fieldViolation"] = True
+    if pose.localization_score is not None:
+        extra["localizationScore"] = number_in(pose.localization_score)
+    if state.distance_since_last_node is not None:
+        extra["distanceSinceLastNode"] = number_in(state.distance_since_last_node)
+    if battery is not None and battery.reach is not None:
+        extra["reach"] = number_in(battery.reach)
+    return extra
 
 
 def _velocity_cms(theta: float, velocity: Velocity | None) -> tuple[int | None, int | None]:

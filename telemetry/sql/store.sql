@@ -2,9 +2,8 @@
 
 -- name: claim_batch
 INSERT INTO sample_batch (batch_id, writer, samples)
-VALUES (%(batch_id)s, %(writer)s, %(samples)s)
-ON CONFLICT (batch_id) DO NOTHING
-RETURNING batch_id;
+VALUES ({batch_id}, {writer}, {samples})
+ON CONFLICT (batch_id) DO NOTHING;
 
 -- name: copy_samples
 COPY sample (
@@ -17,29 +16,24 @@ COPY sample (
 -- Of the session alone, and empty again after the transaction.
 CREATE TEMP TABLE IF NOT EXISTS newest_sample (LIKE latest_sample) ON COMMIT DELETE ROWS;
 
--- name: copy_newest
-COPY newest_sample (
-    t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
-    heading_cdeg, battery_pct_x10, voltage_mv, current_ca, roll_cdeg, pitch_cdeg, wind_n_cms, wind_e_cms,
-    link_pct_x10, step, armed, on_ground, vehicle_id, mode, mission_id, extra
-) FROM STDIN (FORMAT binary);
-
--- name: upsert_latest
+-- name: update_latest
+-- An update costs the server two thirds of what INSERT ... ON CONFLICT DO UPDATE does, and a vehicle is new but once.
+WITH changed AS (
+    UPDATE latest_sample AS l SET
+        t = n.t, vehicle_ms = n.vehicle_ms, seq = n.seq, lat_e7 = n.lat_e7, lon_e7 = n.lon_e7,
+        alt_amsl_cm = n.alt_amsl_cm, alt_home_cm = n.alt_home_cm, vel_n_cms = n.vel_n_cms, vel_e_cms = n.vel_e_cms,
+        vel_d_cms = n.vel_d_cms, heading_cdeg = n.heading_cdeg, battery_pct_x10 = n.battery_pct_x10,
+        voltage_mv = n.voltage_mv, current_ca = n.current_ca, roll_cdeg = n.roll_cdeg, pitch_cdeg = n.pitch_cdeg,
+        wind_n_cms = n.wind_n_cms, wind_e_cms = n.wind_e_cms, link_pct_x10 = n.link_pct_x10, step = n.step,
+        armed = n.armed, on_ground = n.on_ground, mode = n.mode, mission_id = n.mission_id, extra = n.extra
+    FROM newest_sample AS n
+    WHERE l.vehicle_id = n.vehicle_id AND (l.t, l.seq) < (n.t, n.seq)
+)
 INSERT INTO latest_sample
-SELECT * FROM newest_sample
-ON CONFLICT (vehicle_id) DO UPDATE SET
-    t = excluded.t, vehicle_ms = excluded.vehicle_ms, seq = excluded.seq,
-    lat_e7 = excluded.lat_e7, lon_e7 = excluded.lon_e7,
-    alt_amsl_cm = excluded.alt_amsl_cm, alt_home_cm = excluded.alt_home_cm,
-    vel_n_cms = excluded.vel_n_cms, vel_e_cms = excluded.vel_e_cms, vel_d_cms = excluded.vel_d_cms,
-    heading_cdeg = excluded.heading_cdeg, battery_pct_x10 = excluded.battery_pct_x10,
-    voltage_mv = excluded.voltage_mv, current_ca = excluded.current_ca,
-    roll_cdeg = excluded.roll_cdeg, pitch_cdeg = excluded.pitch_cdeg,
-    wind_n_cms = excluded.wind_n_cms, wind_e_cms = excluded.wind_e_cms,
-    link_pct_x10 = excluded.link_pct_x10, step = excluded.step, armed = excluded.armed,
-    on_ground = excluded.on_ground, mode = excluded.mode, mission_id = excluded.mission_id,
-    extra = excluded.extra
-WHERE (latest_sample.t, latest_sample.seq) < (excluded.t, excluded.seq);
+SELECT * FROM newest_sample AS n
+WHERE NOT EXISTS (SELECT FROM latest_sample AS l WHERE l.vehicle_id = n.vehicle_id)
+ORDER BY vehicle_id
+ON CONFLICT (vehicle_id) DO NOTHING;
 
 -- name: latest
 SELECT t, vehicle_ms, seq, lat_e7, lon_e7, alt_amsl_cm, alt_home_cm, vel_n_cms, vel_e_cms, vel_d_cms,
@@ -58,6 +52,14 @@ WHERE EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = 'sample'::regcl
 -- name: forget_batches
 DELETE FROM sample_batch WHERE written_wall < clock_timestamp() - %(age)s::interval;
 
--- name: add_event
-INSERT INTO vehicle_event (vehicle_id, t, severity, text)
-VALUES (%(vehicle_id)s, %(t)s, %(severity)s, %(text)s);
+-- name: copy_events
+COPY vehicle_event (vehicle_id, t, severity, kind, text) FROM STDIN (FORMAT binary);
+
+-- name: note_gaps
+-- Told again, of the same beginning, a gap can only have grown.
+INSERT INTO telemetry_gap AS gap (vehicle_id, began_at, ended_at, cause, samples)
+SELECT vehicle_id, began_at, ended_at, 'dropped', samples
+FROM unnest(%(vehicle_ids)s::text[], %(began)s::timestamptz[], %(ended)s::timestamptz[], %(samples)s::bigint[])
+    AS dropped (vehicle_id, began_at, ended_at, samples)
+ON CONFLICT (vehicle_id, began_at, cause) DO UPDATE SET
+    ended_at = greatest(gap.ended_at, excluded.ended_at), samples = greatest(gap.samples, excluded.samples);

@@ -17,6 +17,7 @@ from hardware.link import Activity
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
 from routing.geo import LocalFrame, Position, distance_m
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 from tests.mavlink_kit import HOME, delivery, link_to, opened, until
 
@@ -33,11 +34,13 @@ def port() -> int:
 
 
 @asynccontextmanager
-async def drone(port: int, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def drone(port: int, folder: Path, *, wind_mps: float = 0.0) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run one simulated drone that sends to ``port``."""
     config = {
         "speed": SPEED,
         "seed": 1,
+        "wind_mps": wind_mps,
+        "wind_from_deg": 270.0,
         "log_dir": str(folder),
         "drones": [
             {
@@ -62,9 +65,9 @@ async def drone(port: int, folder: Path) -> AsyncIterator[asyncio.subprocess.Pro
         await process.wait()
 
 
-def link_at(port: int, samples: list[Sample] | None = None) -> MavlinkLink:
+def link_at(port: int, samples: list[Sample] | None = None, events: list[VehicleEvent] | None = None) -> MavlinkLink:
     address = MavlinkAddress(f"127.0.0.1:{port}", hardware_uid=UID)
-    return link_to(address, speed=SPEED, samples=samples, home=HOME)
+    return link_to(address, speed=SPEED, samples=samples, home=HOME, events=events)
 
 
 async def ready(link: MavlinkLink) -> None:
@@ -106,6 +109,36 @@ def _near(sample: Sample, place: Position) -> bool:
 def _rate_hz(samples: list[Sample]) -> float:
     later = samples[len(samples) // 2 :]
     return (len(later) - 1) / (later[-1].vehicle_ms - later[0].vehicle_ms) * 1000
+
+
+async def test_samples_and_events_of_a_flight_tell_all_that_the_vehicle_said(port: int, tmp_path: Path) -> None:
+    samples: list[Sample] = []
+    events: list[VehicleEvent] = []
+    async with drone(port, tmp_path, wind_mps=5.0), opened(link_at(port, samples, events)) as link:
+        await ready(link)
+        await link.upload(delivery())
+        await link.start()
+        await until(lambda: link.state().progress.finished, 90, "the landing")
+        conditions = link.state().conditions
+
+    flown = [sample for sample in samples if sample.on_ground is False][10:]
+    blown = [sample for sample in flown if sample.wind_e_cms is not None]
+    assert len(blown) > len(flown) / 2
+    assert sum(sample.wind_e_cms or 0 for sample in blown) / len(blown) == pytest.approx(500, abs=150)
+    assert {sample.mission_id for sample in flown} == {"m-1"}
+    assert max(abs(sample.pitch_cdeg or 0) for sample in flown) > 500, "it tilts to gain speed"
+    assert max(sample.current_ca or 0 for sample in flown) > 10 * max(samples[5].current_ca or 0, 1)
+    assert flown[-1].link_pct_x10 is not None
+    assert flown[-1].link_pct_x10 > 900
+    assert flown[-1].extra["gps_accuracy_mm"] == 900
+    kinds = [event.kind for event in events]
+    assert kinds[0] == "connected"
+    assert [event.text for event in events if event.kind == "armed"] == ["armed", "disarmed"]
+    assert [event.text for event in events if event.kind == "landed"] == ["in the air", "landed"]
+    assert "AUTO.LOITER -> AUTO.MISSION" in [event.text for event in events if event.kind == "mode"]
+    assert any("Takeoff detected" in event.text for event in events if event.kind == "status" and event.severity == 6)
+    assert len(events) < len(samples) / 10
+    assert conditions == {}
 
 
 async def test_hold_stops_it_and_resume_goes_on(port: int, tmp_path: Path) -> None:

@@ -136,11 +136,11 @@ async def test_a_second_vehicle_never_takes_the_place_of_a_silent_one(port: int)
         await connected(link)
         async with Peer(here, hz=10) as other:
             other.lat = 40.0
-            await until(lambda: link._open_parts()[0].port.stranger_frames > 10)
+            await until(lambda: link._open_parts()[0].port.counts["stranger"] > 10)
             ours.fall_silent()
             await until(lambda: not link.state().connected, 6)
-            heard = link._open_parts()[0].port.stranger_frames
-            await until(lambda: link._open_parts()[0].port.stranger_frames > heard + 60, 20)
+            heard = link._open_parts()[0].port.counts["stranger"]
+            await until(lambda: link._open_parts()[0].port.counts["stranger"] > heard + 60, 20)
 
             assert not link.state().connected
             assert _lat(link) == HOME.lat
@@ -161,7 +161,7 @@ async def test_an_unregistered_source_is_never_answered(port: int) -> None:
     async with Peer(("127.0.0.1", port), system_id=9, hz=20) as stranger:
         async with opened(link_to(at(port, system_id=1))) as link, Peer(("127.0.0.1", port)) as ours:
             await until(lambda: ours.heard["COMMAND_LONG"] > 3)
-            await until(lambda: link._open_parts()[0].port.stranger_frames > 20)
+            await until(lambda: link._open_parts()[0].port.counts["stranger"] > 20)
 
         assert not stranger.heard
 
@@ -172,7 +172,7 @@ async def test_strangers_are_remembered_up_to_a_bound(port: int) -> None:
             many._mav.srcSystem = system_id
             many._report()
         mavlink_port = link._open_parts()[0].port
-        await until(lambda: mavlink_port.stranger_frames >= 2 * 199)
+        await until(lambda: mavlink_port.counts["stranger"] >= 2 * 199)
 
         assert len(mavlink_port._strangers) == MAX_STRANGERS
 

@@ -279,3 +279,40 @@ async def test_a_client_is_entered_once(broker: Broker) -> None:
     async with client(broker, "a") as once:
         with pytest.raises(NotSupported):
             await once.__aenter__()
+
+
+async def test_what_nobody_takes_is_counted_by_its_reason(broker: Broker) -> None:
+    async with client(broker, "a") as sender, client(broker, "b") as receiver:
+        inbox, closed = receiver.subscribe("kept"), receiver.subscribe("left")
+        await inbox.ready()
+        await closed.ready()
+        await sender.wait_connected()
+        # Known to the broker for a moment longer than to us.
+        receiver._subscriptions.remove(closed)
+        await sender.publish("left", b"x")
+        await sender.publish("kept", bytes(mqtt.MAX_PAYLOAD_BYTES + 1), qos=1)
+        await sender.publish("kept", b"y")
+
+        assert await next_payload(inbox) == b"y"
+        counts = dict(receiver.counts)
+
+    assert (counts["unwanted"], counts["oversized"]) == (1, 1)
+    assert counts["received"] == 2
+
+
+async def test_a_taker_gets_messages_at_once_and_what_it_fails_at_stops_nothing(broker: Broker) -> None:
+    seen: list[bytes] = []
+
+    def take(message: mqtt.Message) -> None:
+        if message.payload == b"bad":
+            raise ValueError("no")
+        seen.append(message.payload)
+
+    async with client(broker, "a") as both:
+        subscription = both.subscribe("t", take=take)
+        await subscription.ready()
+        for payload in (b"1", b"bad", b"2"):
+            await both.publish("t", payload)
+        await until(lambda: seen == [b"1", b"2"])
+
+    assert subscription.failed == 1

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from hardware.profiles import load_profile, profile_data
 from hardware.vda5050 import dialogue
 from hardware.vda5050.link import Vda5050Link
 from telemetry.clock import Clock
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 from tests.broker import Broker, running_broker
 from tests.robots import FRAME, MAP_ID, ORIGIN, clock_at
@@ -47,6 +49,7 @@ class Gateway:
     client: MqttClient
     lease: Lease
     samples: list[Sample] = field(default_factory=list)
+    events: list[VehicleEvent] = field(default_factory=list)
     alive: bool = True
 
     async def beat(self) -> None:
@@ -74,6 +77,7 @@ def make_link(
     simulated: bool = True,
     allow_real: bool = False,
     base_length_m: float = 50.0,
+    events: list[VehicleEvent] | None = None,
 ) -> Vda5050Link:
     sink = [] if samples is None else samples
     return Vda5050Link(
@@ -89,6 +93,7 @@ def make_link(
         on_sample=sink.append,
         simulated=simulated,
         allow_real=allow_real,
+        on_event=([] if events is None else events).append,
     )
 
 
@@ -97,9 +102,9 @@ async def gateway(broker: Broker, name: str = "gateway", *, clock: Clock | None 
     """A gateway with a link to robot 1, open, that has heard the robot."""
     async with MqttClient(host=broker.host, port=broker.port, client_id=name) as client:
         await client.wait_connected()
-        lease, samples = Lease(), list[Sample]()
-        link = make_link(client, lease=lease, samples=samples, clock=clock)
-        here = Gateway(link, client, lease, samples)
+        lease, samples, events = Lease(), list[Sample](), list[VehicleEvent]()
+        link = make_link(client, lease=lease, samples=samples, clock=clock, events=events)
+        here = Gateway(link, client, lease, samples, events)
         await link.open()
         beating = asyncio.create_task(here.beat())
         try:
@@ -729,7 +734,9 @@ async def test_garbage_is_counted_and_changes_nothing(here: Gateway, robot: Scri
 
     after = here.link.state()
     assert (after.activity, after.progress, after.faults) == (before.activity, before.progress, ())
-    assert here.link.counts["malformed"] >= 2 * len(garbage)
+    counts = here.link.counts
+    assert sum(counts[reason] for reason in ("not_json", "nul", "invalid")) >= 2 * len(garbage)
+    assert counts["nul"] == 4
     assert "failed" not in here.link.counts
     message = await robot.say(driving=True)
     await until(lambda: here.samples[-1].extra["headerId"] == message["headerId"])
@@ -743,6 +750,88 @@ async def test_errors_of_the_robot_are_its_faults(here: Gateway, robot: Scripted
     state = await here.until(lambda state: state.activity is Activity.FAULT)
     assert state.faults == ("FATAL scanner: dirty: wipe",)
     assert not state.ready
+
+
+async def test_what_happens_to_a_robot_is_told_once(here: Gateway, robot: ScriptedRobot) -> None:
+    dirty = {"errorType": "scanner", "errorLevel": "FATAL", "errorDescription": "dirty"}
+    slow = {"errorType": "wheel", "errorLevel": "WARNING"}
+    for errors in ([dirty], [dirty], [dirty, slow], [slow], []):
+        await robot.say(errors=errors)
+    await robot.say(operatingMode="MANUAL")
+    await robot.say(safetyState={"eStop": "MANUAL", "fieldViolation": False})
+    await robot.say(safetyState={"eStop": "NONE", "fieldViolation": False}, operatingMode="AUTOMATIC")
+    await robot.announce("OFFLINE")
+    await until(lambda: "lost" in [event.kind for event in here.events])
+
+    told = [(event.kind, event.severity, event.text) for event in here.events]
+    assert told == [
+        ("connection", 6, "its connection is ONLINE"),
+        ("connected", 6, "heard"),
+        ("status", 2, "FATAL scanner: dirty"),
+        ("status", 4, "WARNING wheel"),
+        ("mode", 5, "AUTOMATIC -> MANUAL"),
+        ("status", 2, "emergency stop: MANUAL"),
+        ("mode", 5, "MANUAL -> AUTOMATIC"),
+        ("status", 5, "emergency stop: NONE"),
+        ("connection", 4, "its connection is OFFLINE"),
+        ("lost", 4, "its connection is OFFLINE"),
+    ]
+
+
+async def test_a_flood_of_errors_is_a_handful_of_events(here: Gateway, robot: ScriptedRobot) -> None:
+    await robot.say(errors=[{"errorType": f"e{number}", "errorLevel": "WARNING"} for number in range(500)])
+    await until(lambda: any(event.text == "and 495 more errors" for event in here.events))
+
+    assert len(here.events) < 10
+
+
+def _heard(here: Gateway, header_id: int) -> bool:
+    return here.samples[-1].extra["headerId"] == header_id
+
+
+async def test_two_robots_with_one_serial_number_are_told_and_the_first_is_followed(
+    here: Gateway, robot: ScriptedRobot
+) -> None:
+    second = ScriptedRobot(robot.client, robot.serial)
+    robot.header_id = 5000
+    for number in range(6):
+        said = await robot.say(batteryState={"batteryCharge": 80.0, "charging": False})
+        await until(partial(_heard, here, said["headerId"]))
+        # A time of its own: a lower id of the same ms is a late message.
+        await asyncio.sleep(0.002)
+        await second.say(batteryState={"batteryCharge": 20.0 + number, "charging": False})
+        await asyncio.sleep(0.002)
+    last = await robot.say(driving=False)
+    await until(lambda: here.samples[-1].extra["headerId"] == last["headerId"])
+
+    assert "'1' speak in turn" in here.link.state().conditions["duplicate_id"]
+    assert here.link.counts["other_vehicle"] >= 4
+    assert [sample.battery_pct_x10 for sample in here.samples[-4:]] == [800] * 4
+
+
+async def test_two_robots_that_count_alike_are_told_too(here: Gateway, robot: ScriptedRobot) -> None:
+    second = ScriptedRobot(robot.client, robot.serial)
+    for _ in range(5):
+        await robot.say()
+        second.header_id = robot.header_id - 1
+        await until(lambda: here.samples[-1].extra["headerId"] == robot.header_id)
+        second.state["batteryState"] = {"batteryCharge": 1.0, "charging": False}
+        message = {**second.header(), **second.state, "timestamp": "2030-01-01T00:00:00.000Z"}
+        await robot.raw("state", json.dumps(message).encode())
+    await until(lambda: "duplicate_id" in here.link.state().conditions)
+
+
+async def test_a_robot_that_restarts_is_no_second_one(here: Gateway, robot: ScriptedRobot) -> None:
+    robot.header_id = 5000
+    await robot.say()
+    for header_id in (0, 900):
+        robot.header_id = header_id
+        for _ in range(5):
+            message = await robot.say()
+    await until(lambda: here.samples[-1].extra["headerId"] == message["headerId"])
+
+    assert here.link.state().conditions == {}
+    assert [event.kind for event in here.events].count("restarted") == 1
 
 
 async def test_changes_shows_a_slow_reader_the_latest_only(here: Gateway, robot: ScriptedRobot) -> None:

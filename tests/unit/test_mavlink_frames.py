@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -92,8 +92,8 @@ def test_what_pymavlink_packs_is_found_whole_and_decoded(message: Any, version: 
     (frame,) = split_frames(data)
 
     assert (frame.msg_id, frame.system_id, frame.component_id) == (message.get_msgId(), 7, 1)
-    assert frame.raw == data
-    assert decode(frame) is not None
+    assert (frame.raw, frame.sequence) == (data, 41)
+    decode(frame)
 
 
 @given(st.tuples(_U32, *[_I32] * 4, *[_I16] * 3, _U16))
@@ -103,8 +103,11 @@ def test_position_keeps_every_field(fields: tuple[int, ...]) -> None:
     decoded = decode(split_frames(packed(message))[0])
 
     heading = None if fields[8] == 65535 else fields[8]
-    assert isinstance(decoded, messages.GlobalPosition)
-    assert astuple(decoded) == (*fields[:8], heading)
+    if abs(fields[1]) > 900_000_000 or abs(fields[2]) > 1_800_000_000:
+        assert decoded is None, "there is no such place"
+    else:
+        assert isinstance(decoded, messages.GlobalPosition)
+        assert decoded == (*fields[:8], heading)
 
 
 @given(st.lists(ANY_MESSAGE, min_size=1, max_size=5), st.binary(max_size=40), st.binary(max_size=40))
@@ -128,7 +131,9 @@ def test_garbage_never_raises(data: bytes) -> None:
 def test_a_payload_of_any_length_decodes_without_an_error(payload: bytes, msg_id: int) -> None:
     (frame,) = split_frames(frames.build_frame(msg_id, payload, 0))
 
-    assert msg_id == frames.COMMAND_LONG or decode(frame) is not None
+    # What cannot be is refused, whatever bytes it is made of; the rest is always understood.
+    refusable = {frames.COMMAND_LONG, frames.ATTITUDE, frames.WIND_COV, frames.HOME_POSITION}
+    assert msg_id in refusable | {frames.GLOBAL_POSITION_INT} or decode(frame) is not None
 
 
 @given(ANY_MESSAGE, st.data())
@@ -145,11 +150,72 @@ def test_a_damaged_frame_is_dropped_and_the_next_one_found(message: Any, data: s
 
 
 def test_an_unknown_message_passes_and_one_cut_short_does_not() -> None:
-    attitude = packed(m.MAVLink_attitude_message(1, 0.1, 0.2, 0.3, 0, 0, 0))
+    hud = packed(m.MAVLink_vfr_hud_message(1.0, 0.1, 2, 3, 0.3, 0.1))
 
-    assert [frame.msg_id for frame in split_frames(attitude + attitude)] == [30, 30]
-    assert split_frames(attitude[:-1]) == []
-    assert decode(split_frames(attitude)[0]) is None
+    assert [frame.msg_id for frame in split_frames(hud + hud)] == [74, 74]
+    assert split_frames(hud[:-1]) == []
+    assert decode(split_frames(hud)[0]) is None
+
+
+@given(st.floats(-3.1, 3.1), st.floats(-1.5, 1.5))
+def test_attitude_is_in_hundredths_of_degrees(roll: float, pitch: float) -> None:
+    decoded = decode(split_frames(packed(m.MAVLink_attitude_message(77, roll, pitch, 0.3, 0, 0, 0)))[0])
+
+    assert isinstance(decoded, messages.Attitude)
+    assert decoded.time_boot_ms == 77
+    assert decoded.roll_cdeg == pytest.approx(roll * 18_000 / 3.14159265, abs=0.6)
+    assert decoded.pitch_cdeg == pytest.approx(pitch * 18_000 / 3.14159265, abs=0.6)
+
+
+def test_wind_current_accuracy_radio_and_commander_are_read() -> None:
+    def read(message: Any) -> Any:
+        return decode(split_frames(packed(message))[0])
+
+    wind = m.MAVLink_wind_cov_message(1, 3.25, -4.5, 0.1, 0.2, 0.2, 100.0, 0.1, 0.1)
+    gps = m.MAVLink_gps_raw_int_message(1, 3, 0, 0, 0, 70, 110, 0, 0, 14, 0, 1200, 2100, 0, 0)
+    radio = m.MAVLink_radio_status_message(200, 190, 100, 40, 255, 7, 2)
+    battery = m.MAVLink_battery_status_message(0, 0, 1, 0, [4000] + [65535] * 9, 1234, 0, 0, 50)
+    ack = m.MAVLink_command_ack_message(400, 0, 0, 0, 255, 190)
+
+    assert read(wind) == messages.Wind(325, -450)
+    assert read(gps) == messages.GpsRaw(3, 14, 1200, 2100)
+    assert read(radio) == messages.RadioStatus(200, 190, 40, None, 7)
+    assert read(battery).current_ca == 1234
+    assert read(ack) == messages.CommandAck(400, 0, 255)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        m.MAVLink_attitude_message(1, float("nan"), 0, 0, 0, 0, 0),
+        m.MAVLink_attitude_message(1, 0, float("inf"), 0, 0, 0, 0),
+        m.MAVLink_wind_cov_message(1, float("nan"), 0, 0, 0, 0, 0, 0, 0),
+        m.MAVLink_wind_cov_message(1, 1e30, 0, 0, 0, 0, 0, 0, 0),
+        m.MAVLink_global_position_int_message(1, 2**31 - 1, 0, 0, 0, 0, 0, 0, 0),
+        m.MAVLink_home_position_message(0, -(2**31), 0, 0, 0, 0, [1, 0, 0, 0], 0, 0, 0),
+    ],
+)
+def test_what_cannot_be_is_not_decoded(message: Any) -> None:
+    assert decode(split_frames(packed(message))[0]) is None
+
+
+def test_what_is_no_frame_is_counted_by_its_reason() -> None:
+    good = packed(m.MAVLink_heartbeat_message(2, 12, 129, 0, 4, 3))
+    damaged = good[:-1] + bytes((good[-1] ^ 1,))
+    demanding = good[:2] + b"\x02" + good[3:]
+    dropped: Counter[str] = Counter()
+
+    found = [split_frames(data, dropped) for data in (b"hello", damaged, good[:-3], demanding, bytes(9000), good)]
+
+    assert [len(frames) for frames in found] == [0, 0, 0, 0, 0, 1]
+    assert dropped == {"garbage": 1, "checksum": 1, "truncated": 1, "incompatible": 1, "oversized": 1}
+
+
+def test_a_datagram_made_to_cost_time_is_given_up() -> None:
+    dropped: Counter[str] = Counter()
+
+    assert split_frames(bytes((frames.MAGIC_V2,)) * frames.MAX_DATAGRAM_BYTES, dropped) == []
+    assert sum(dropped.values()) == frames.MAX_DAMAGED + 1
 
 
 def test_a_frame_that_demands_what_we_do_not_know_is_dropped() -> None:

@@ -72,9 +72,11 @@ def test_each_position_makes_one_sample_with_the_latest_of_the_rest() -> None:
     observer = told(
         heartbeat(4, 4),
         msg.ExtendedSysState(2),
-        msg.BatteryStatus(0, 22_200, 81),
+        msg.BatteryStatus(0, 22_200, 81, 1_530),
         msg.SysStatus(0, 0, ARM_READY, 22_000, 70),
-        msg.GpsRaw(6, 17),
+        msg.GpsRaw(6, 17, 900, 1_500),
+        msg.Attitude(990, 120, -340),
+        msg.Wind(250, -130),
     )
 
     first = observer.take(position(1000), NOW)
@@ -95,10 +97,15 @@ def test_each_position_makes_one_sample_with_the_latest_of_the_rest() -> None:
         heading_cdeg=9000,
         battery_pct_x10=810,
         voltage_mv=22_200,
+        current_ca=1_530,
+        roll_cdeg=120,
+        pitch_cdeg=-340,
+        wind_n_cms=250,
+        wind_e_cms=-130,
         mode="AUTO.MISSION",
         armed=True,
         on_ground=False,
-        extra={"gps_fix": 6, "satellites": 17},
+        extra={"gps_fix": 6, "satellites": 17, "gps_accuracy_mm": 900, "gps_alt_accuracy_mm": 1_500},
     )
     assert second is not None
     assert (second.seq, second.vehicle_ms, second.heading_cdeg) == (2, 1200, None)
@@ -201,3 +208,71 @@ def test_an_autopilot_that_starts_again_is_noticed_and_its_past_is_forgotten() -
     assert observer.boots == 1
     assert (observer.home, observer.landed_known, observer.ready) == (None, False, False)
     assert observer.state().faults == ("the autopilot started again",)
+
+
+def test_what_is_old_is_not_said_again() -> None:
+    observer = told(position(1000), msg.Attitude(1000, 1, 2), msg.Wind(3, 4), msg.BatteryStatus(0, 22_200, 81, 90))
+
+    soon = observer.take(position(2000), NOW)
+    later = observer.take(position(60_000), NOW)
+
+    assert soon is not None
+    assert later is not None
+    assert (soon.roll_cdeg, soon.wind_n_cms, soon.current_ca) == (1, 3, 90)
+    assert (later.roll_cdeg, later.wind_n_cms, later.current_ca, later.battery_pct_x10) == (None,) * 4
+
+
+Told = tuple[int, str, str]
+
+
+def telling() -> tuple[Observer, list[Told]]:
+    said: list[Told] = []
+    return Observer("d1", tell=lambda _at, severity, kind, text: said.append((severity, kind, text))), said
+
+
+def test_changes_are_told_once_and_what_was_before_the_first_word_is_no_change() -> None:
+    observer, said = telling()
+    for message in (
+        heartbeat(4, 3, armed=False), msg.ExtendedSysState(1), heartbeat(4, 3, armed=False),
+        heartbeat(4, 4, armed=True), heartbeat(4, 4, armed=True), msg.ExtendedSysState(3), msg.ExtendedSysState(2),
+        msg.ExtendedSysState(4), msg.ExtendedSysState(1), heartbeat(4, 4, armed=False),
+    ):  # fmt: skip
+        observer.take(message, NOW)
+
+    assert said == [
+        (6, "mode", "AUTO.LOITER -> AUTO.MISSION"),
+        (5, "armed", "armed"),
+        (5, "landed", "in the air"),
+        (5, "landed", "landed"),
+        (5, "armed", "disarmed"),
+    ]
+
+
+def test_status_texts_of_all_severities_are_told_and_no_position_is() -> None:
+    observer, said = telling()
+    for severity in range(8):
+        observer.take(text(f"s{severity}", severity=severity), NOW)
+    observer.take(text("x" * 50, severity=255), NOW)
+    for number in range(100):
+        observer.take(position(1000 + 200 * number), NOW)
+
+    assert said == [(severity, "status", f"s{severity}") for severity in range(8)] + [(7, "status", "x" * 50)]
+
+
+def test_a_reboot_is_told() -> None:
+    observer, said = telling()
+    observer.take(position(500_000), NOW)
+    observer.take(position(2_000), NOW)
+
+    assert said == [(4, "restarted", "the autopilot started again")]
+
+
+def test_what_only_this_process_gave_is_no_second_station() -> None:
+    observer = told()
+    for target in (0, 245, 7):
+        observer.see_ack(msg.CommandAck(400, 0, target), 7)
+    assert observer.state().conditions == {}
+
+    observer.see_ack(msg.CommandAck(400, 0, 255), 7)
+
+    assert set(observer.state().conditions) == {"second_station"}

@@ -93,6 +93,50 @@ def test_at_the_bound_the_oldest_are_kept_and_the_newest_refused(tmp_path: Path)
         assert spool.peek() == b"\x01" * 20
 
 
+def test_of_several_records_as_many_of_the_first_are_kept_as_find_room(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_bytes=100) as spool:
+        kept = spool.extend([bytes([number]) * 20 for number in range(1, 6)])
+
+        assert (kept, len(spool)) == (3, 3)
+        assert _drain(spool) == [bytes([number]) * 20 for number in range(1, 4)]
+
+
+def test_records_written_together_are_there_after_a_restart(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        spool.append(b"one")
+        spool.extend([b"two", b"three"])
+        spool.extend([])
+
+    with Spool(tmp_path) as spool:
+        assert _drain(spool) == [b"one", b"two", b"three"]
+
+
+def test_after_the_disk_has_refused_the_spool_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Spool(tmp_path) as spool:
+        spool.append(b"one")
+        with monkeypatch.context() as full_disk:
+            full_disk.setattr(os, "fsync", refuse)
+            with pytest.raises(OSError, match="No space"):
+                spool.extend([b"two", b"three"])
+        spool.append(b"four")
+
+    with Spool(tmp_path) as spool:
+        assert (_drain(spool), spool.damaged) == ([b"one", b"four"], 0)
+
+
+def test_a_record_set_aside_is_kept_in_a_file_and_no_longer_waits(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        spool.extend([b"nobody can read this", b"two"])
+
+        file = spool.set_aside()
+
+        assert file.read_bytes() == b"nobody can read this"
+        assert _drain(spool) == [b"two"]
+
+
 def test_there_is_room_again_when_old_records_have_gone(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=100, segment_bytes=1) as spool:
         while spool.append(b"x" * 20):

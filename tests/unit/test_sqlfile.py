@@ -65,7 +65,7 @@ def test_a_file_that_is_not_there_is_named(package: Callable[[str], str]) -> Non
         statements(package(""), "other.sql")
 
 
-@pytest.mark.parametrize("filename", ["store.sql", "history.sql"])
+@pytest.mark.parametrize("filename", ["store.sql", "history.sql", "keeping.sql", "listening.sql"])
 def test_the_files_of_telemetry_can_be_read(filename: str) -> None:
     found = statements("telemetry.sql", filename)
 

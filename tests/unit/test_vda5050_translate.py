@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.link import Activity, Release
+from hardware.link import Activity, Progress, Release
 from hardware.mission import Mission, Step, StepKind
 from hardware.vda5050.messages import Edge, HeaderSource, Node, Order, State, read
 from hardware.vda5050.orders import Route, route_of
@@ -20,6 +20,7 @@ from hardware.vda5050.translate import (
     activity_of,
     faults_of,
     heading_deg,
+    position_of,
     progress_of,
     rejection,
     return_progress,
@@ -27,6 +28,7 @@ from hardware.vda5050.translate import (
 )
 from routing.geo import LocalFrame, Position
 from telemetry.clock import Clock
+from telemetry.sample import Sample
 
 FRAME = LocalFrame(Position(35.36, 138.73))
 T0 = datetime(2026, 4, 1, tzinfo=UTC)
@@ -75,6 +77,13 @@ def state(*, at: int = 0, actions: dict[str, str] | None = None, **changes: Any)
     return read(State, json.dumps(message | changes).encode())
 
 
+def sampled(told: State, progress: Progress | None = None) -> Sample | None:
+    """The sample of a state on our map."""
+    pose = told.agv_position
+    position = None if pose is None else position_of(pose, FRAME, "sample")
+    return sample_of(told, vehicle_id="r", position=position, seq=3, t=T0, progress=progress or Progress())
+
+
 @pytest.mark.parametrize(
     ("theta", "compass"),
     [(0.0, 90.0), (math.pi / 2, 0.0), (math.pi, 270.0), (-math.pi / 2, 180.0), (math.pi / 4, 45.0)],
@@ -86,26 +95,21 @@ def test_theta_from_east_becomes_a_compass_heading(theta: float, compass: float)
 @given(st.floats(-1e6, 1e6))
 def test_a_heading_of_a_sample_is_within_the_circle(theta: float) -> None:
     pose = {"x": 0, "y": 0, "theta": theta, "mapId": "sample", "positionInitialized": True}
-    sample = sample_of(state(agvPosition=pose), vehicle_id="r", frame=FRAME, map_id=None, seq=1, t=T0, step=0)
+    sample = sampled(state(agvPosition=pose))
     assert sample is not None
     assert sample.heading_cdeg is not None
     assert 0 <= sample.heading_cdeg < 36_000
 
 
 def test_a_sample_has_the_position_on_earth_and_the_velocity_over_ground() -> None:
-    sample = sample_of(
+    sample = sampled(
         state(
             agvPosition={"x": 100.0, "y": 50.0, "theta": math.pi / 2, "mapId": "sample"},
             velocity={"vx": 1.5, "vy": 0.0, "omega": 0.0},
             batteryState={"batteryCharge": 80.46, "batteryVoltage": 51.2, "charging": False},
             driving=True,
         ),
-        vehicle_id="r",
-        frame=FRAME,
-        map_id="sample",
-        seq=3,
-        t=T0,
-        step=1,
+        Progress("m1", 1),
     )
 
     assert sample is not None
@@ -120,6 +124,40 @@ def test_a_sample_has_the_position_on_earth_and_the_velocity_over_ground() -> No
     assert sample.vehicle_ms == 1_775_001_603_120
     assert sample.mode == "AUTOMATIC driving"
     assert sample.extra["lastNodeId"] == "a"
+    assert (sample.mission_id, sample.step) == ("m1", 1)
+
+
+def test_a_sample_keeps_what_only_robots_say_and_stays_small() -> None:
+    error = {"errorType": "obstacle", "errorLevel": "WARNING", "errorDescription": "x" * 5000}
+    sample = sampled(
+        state(
+            agvPosition={"x": 0, "y": 0, "theta": 0, "mapId": "sample", "localizationScore": 0.83},
+            loads=[{"loadId": "box-1", "loadType": "box"}, {"loadType": "bag"}, "nonsense"] + [{"loadId": "b"}] * 50,
+            errors=[error] * 50,
+            safetyState={"eStop": "REMOTE", "fieldViolation": True},
+            distanceSinceLastNode=12.5,
+            batteryState={"batteryCharge": 80, "charging": False, "reach": 4200},
+            orderId="o" * 9000,
+        )
+    )
+
+    assert sample is not None
+    extra = dict(sample.extra)
+    assert extra["loads"] == ["box-1", "bag", "b", "b", "b", "b", "b"]
+    assert (extra["errorCount"], extra["eStop"], extra["fieldViolation"]) == (50, "REMOTE", True)
+    assert (extra["localizationScore"], extra["distanceSinceLastNode"], extra["reach"]) == (0.83, 12.5, 4200)
+    assert extra["operatingMode"] == "AUTOMATIC"
+    assert len(json.dumps(extra)) < 2500
+
+
+@pytest.mark.parametrize("nonsense", ["far", True, {"m": 1}, [1], 1e300])
+def test_a_remark_that_is_no_number_is_not_said_and_the_state_counts(nonsense: Any) -> None:
+    pose = {"x": 0, "y": 0, "theta": 0, "mapId": "sample", "localizationScore": nonsense}
+
+    sample = sampled(state(agvPosition=pose, distanceSinceLastNode=nonsense, loads=nonsense))
+
+    assert sample is not None
+    assert (sample.extra["localizationScore"], sample.extra["distanceSinceLastNode"]) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +170,7 @@ def test_a_sample_has_the_position_on_earth_and_the_velocity_over_ground() -> No
 )
 def test_a_state_without_a_position_on_our_map_makes_no_sample(pose: dict[str, Any] | None) -> None:
     told = state(agvPosition=pose)
-    assert sample_of(told, vehicle_id="r", frame=FRAME, map_id="sample", seq=1, t=T0, step=0) is None
+    assert sampled(told) is None
 
 
 @pytest.mark.parametrize(
