@@ -1,4 +1,4 @@
-"""Alarms: what needs a person's response, as one vehicle's state and mission show it. All else is an event.
+"""Alarms: what needs a person's response, made of findings. All else is an event.
 
 After ISA-18.2: an alarm names what is wrong and how soon somebody has to answer, does not flicker, and does not
 sound in normal operation. Each condition has to last for a while before it is raised and be over for a while
@@ -7,367 +7,409 @@ before it is cleared, in domain time and at least some wall time, since a fast c
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
 
-from hardware.link import Activity, VehicleState
-from routing.geo import Position, distance_m
-from routing.vehicle_type import VehicleKind, VehicleType
+import structlog
 
-ON_MISSION = frozenset({"starting", "underway", "held", "returning"})
-RAISE_WALL_S = 1.0
-"""Wall seconds that any condition lasts before it is raised, however fast the clock."""
+from fleet.alarm_states import START, TRANSITIONS, Event, Place, State
+from fleet.alarm_table import RANK, Urgency, clean, definition
+from fleet.ids import new_id
+from telemetry.monitors.finding import Finding, Value
+
+_LOG = structlog.get_logger()
+
+RAISE_WALL_S = 0.7
+"""Wall seconds that any condition lasts before it is raised, however fast the clock: four looks in a row."""
 CLEAR_WALL_S = 5.0
 """Wall seconds for which an alarm outlives its condition: twenty-five snapshots, so that conflation cannot
 swallow it."""
-CLEAR_S = 10.0
-BATTERY_BAND_PCT = 3.0
-"""How far above the reserve the battery must be before the alarm is over: voltage recovers with less load."""
-OBEY_S, OBEY_WALL_S = 15.0, 5.0
-"""Time that a vehicle has to follow a command before what it does is taken for its own idea."""
-MESSAGE_S = 120.0
-"""Domain seconds for which what a drone once said counts; robots say what is wrong for as long as it is."""
-STUCK_S = 60.0
-STUCK_M = 2.0
-"""A robot that has not moved so far in ``STUCK_S`` stands; its position is good to better than that."""
-REFUSED_STARTS = 2
-HOME_M = 60.0
-"""A hub's pads are within this of its place."""
+RENEW_S, RENEW_WALL_S = 10.0, 5.0
+"""At most so often is an alarm that stands raised anew: who says something new every second says it in its text."""
+NEWER_S = 1.0
+"""What is newer by less is the same, told with another rounding."""
+REPEAT_S = 600.0
+"""Domain seconds after which an alarm that has cleared and not come back is forgotten. Each time that it comes back
+within them doubles its clear delay, ``REPEATS`` times at most: what comes and goes is one alarm."""
+REPEATS = 4
+MAX_PER_SOURCE = 100
+"""Conditions of one source that are followed. At the bound a new one takes the place of one that is over; where
+there is none, only what is urgent is still taken up."""
+TELL_WALL_S = 60.0
+"""Wall seconds between two words in the log about a source that has too many conditions."""
+MAX_CHANGES = 10_000
+"""Changes that wait for the database. At the bound the oldest go: each carries its whole alarm, so that what is
+lost is a step of its history and not the alarm."""
 
-_OBEYS: Mapping[str, frozenset[Activity]] = {
-    "hold": frozenset({Activity.HOLD}),
-    "return": frozenset({Activity.RETURN, Activity.LAND}),
-    "land": frozenset({Activity.LAND}),
-    "resume": frozenset(),
-}
-_UNASKED = {
-    Activity.HOLD: ("holds_unasked", "指令なしに停止しています", "Stopped without a command"),
-    Activity.RETURN: ("returns_unasked", "指令なしに帰還しています", "Returns without a command"),
-    Activity.LAND: ("lands_unasked", "指令なしに着陸しています", "Lands without a command"),
-    Activity.MANUAL: ("manual", "運航中に手動操縦へ切り替わりました", "Taken over by hand while on a mission"),
-}
-
-
-class Urgency(StrEnum):
-    """How soon somebody has to answer."""
-
-    URGENT = "urgent"
-    """Now: harm is near, or nobody can see the vehicle."""
-    HIGH = "high"
-    """Within a minute: the vehicle does something that nobody wanted."""
-    MEDIUM = "medium"
-    """Soon: it will become worse or late."""
-
-
-_RANK = {urgency: rank for rank, urgency in enumerate(Urgency)}
+Source = tuple[str, str]
+"""Kind and id of what the alarm is about: ("vehicle", "drone-1"), ("process", "gateway-1")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something about one vehicle that a person has to answer. ``since`` is domain time."""
+    """An alarm that stands, as people see it. ``since`` is domain time, ``alarm_id`` none until it is stored."""
 
     code: str
+    key: str
     urgency: Urgency
+    state: State
     text_ja: str
     text_en: str
     since: datetime
+    alarm_id: str | None
+    shelved_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What is known of one vehicle at the domain time ``at``, on a clock ``speed`` times as fast as the wall's.
+class Occurrence:
+    """One alarm from its raising until it is over and answered. All times are domain time.
 
-    ``mission`` is the row of the mission that the vehicle is on; when it is on none, of its last one with
-    ``attempts`` and ``parcels_aboard`` (``missions.troubled``). ``asked`` is the newest command that a person gave
-    for the mission and when it was sent.
+    ``shown_at`` is the first look that showed the condition, ``since`` when the condition itself began where that
+    is known. ``sounded_at`` is when it was last raised, renewed or made worse. ``known`` is the newest ``since`` that
+    its monitor has told; none of one that was taken over, since the monitors of another process had other memories.
     """
 
+    alarm_id: str
+    source: Source
+    code: str
+    key: str
+    urgency: Urgency
+    place: Place
+    text_ja: str
+    text_en: str
+    values: Mapping[str, Value | None]
+    since: datetime
+    shown_at: datetime
+    raised_at: datetime
+    sounded_at: datetime
+    known: datetime | None = None
+    stored: bool = False
+    shelved_until: datetime | None = None
+
+    @property
+    def standing(self) -> bool:
+        """Whether the condition holds."""
+        return self.place[1]
+
+    def shown(self) -> Alarm:
+        """Return what people see of it."""
+        return Alarm(
+            self.code,
+            self.key,
+            self.urgency,
+            self.place[0],
+            self.text_ja,
+            self.text_en,
+            self.since,
+            self.alarm_id if self.stored else None,
+            self.shelved_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to an alarm and is to be stored, with the alarm as it was then.
+
+    ``change_id`` makes storing it twice harmless.
+    """
+
+    change_id: str
+    event: Event
     at: datetime
-    state: VehicleState
-    vehicle_type: VehicleType
-    mission: Mapping[str, Any] | None = None
-    asked: tuple[str, datetime] | None = None
-    home: Position | None = None
-    speed: float = 1.0
+    alarm: Occurrence
 
-    @property
-    def on_mission(self) -> bool:
-        """Whether the vehicle carries a mission out."""
-        return self.mission is not None and self.mission["state"] in ON_MISSION
 
-    @property
-    def flies(self) -> bool:
-        """Whether it is a drone in the air."""
-        return self.vehicle_type.kind is VehicleKind.DRONE and not self.state.on_ground
+_Name = tuple[str, str]
+"""Code and key of a condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """One condition over time: the first look at which it held, since when it has not, and the alarm raised."""
+
+    shown: datetime | None = None
+    over: datetime | None = None
+    alarm: Occurrence | None = None
+    cleared: datetime | None = None
+    repeats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A look: its source, its domain time, and how many times faster than the wall that runs."""
+
+    source: Source
+    at: datetime
+    speed: float
 
     def lasting(self, since: datetime, seconds: float, wall_s: float) -> bool:
         """Whether so much domain time and so much wall time have passed."""
         return self.at - since >= timedelta(seconds=max(seconds, wall_s * self.speed))
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """One condition as a look shows it. ``holds`` None: it cannot be told now, so nothing changes."""
+class AlarmBook:
+    """The alarms of one process's sources: makes findings alarms, and keeps what is to be stored.
 
-    code: str
-    urgency: Urgency
-    holds: bool | None
-    text_ja: str = ""
-    text_en: str = ""
-    raise_s: float = 3.0
-    since: datetime | None = None
+    It never waits for anything: ``changes`` is what is to be stored, and ``on_change`` is called with each; ``dropped``
+    counts those that found no room, ``refused`` the looks at conditions that were not followed. What people do to an
+    alarm it learns by ``heed``; what another life of the service knew it takes over by ``adopt``.
+    """
 
+    def __init__(self) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        self.changes: deque[Change] = deque(maxlen=MAX_CHANGES)
+        self.dropped = self.refused = 0
+        self._tracks: dict[Source, dict[_Name, _Track]] = {}
+        self._full: dict[Source, datetime] = {}
 
-@dataclass(frozen=True, slots=True)
-class _Track:
-    """One condition over time: since when it has held, the alarm raised for it, since when it has not held."""
-
-    holding: datetime | None = None
-    alarm: Alarm | None = None
-    over: datetime | None = None
-
-
-Said = Mapping[tuple[str, int], datetime]
-"""What a vehicle says is wrong, since when: a text and how often it was there before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What has to be remembered of a vehicle between two looks, and the alarms that stand."""
-
-    tracks: Mapping[str, _Track] = field(default_factory=dict)
-    said: Said = field(default_factory=dict)
-    stood: tuple[Position, int, datetime] | None = None
-    """Where a robot has been at which step since when."""
-
-    @property
-    def alarms(self) -> tuple[Alarm, ...]:
-        """The alarms that stand, the most urgent first and of these the oldest."""
-        standing = (track.alarm for track in self.tracks.values() if track.alarm is not None)
-        return tuple(sorted(standing, key=lambda alarm: (_RANK[alarm.urgency], alarm.since, alarm.code)))
-
-
-def watch(look: Look, before: Memory) -> Memory:
-    """Return what is to be remembered after one more look; its ``alarms`` are those that stand now."""
-    said, stood = _said(look, before), _stood(look, before)
-    tracks = dict(before.tracks)
-    found = set()
-    for finding in _findings(look, before, said, stood):
-        found.add(finding.code)
-        tracks[finding.code] = _follow(tracks.get(finding.code, _Track()), finding, look)
-    for code in tracks.keys() - found:
-        tracks[code] = _follow(tracks[code], _Finding(code, Urgency.MEDIUM, holds=False), look)
-    kept = {code: track for code, track in tracks.items() if track.holding or track.alarm}
-    return Memory(tracks=kept, said=said, stood=stood)
-
-
-def unheard(vehicle: Mapping[str, Any], since: str | None) -> list[dict[str, Any]]:
-    """Return the alarms of a live snapshot that no gateway renews any more: that nobody hears it comes first."""
-    alarms = list(vehicle.get("alarms") or ())
-    if vehicle.get("mission_state") not in ON_MISSION or any(alarm["code"] == "silent" for alarm in alarms):
-        return alarms
-    return [{**_SILENT, "since": since}, *alarms]
-
-
-_SILENT = {
-    "code": "silent",
-    "urgency": Urgency.URGENT,
-    "text_ja": "運航中に応答がありません",
-    "text_en": "Does not answer while on a mission",
-}
-
-
-def _follow(track: _Track, finding: _Finding, look: Look) -> _Track:
-    """Carry one condition on: it is raised when it has lasted, and cleared when it has been over for long."""
-    if finding.holds is None:
-        return _Track(alarm=track.alarm)
-    if finding.holds:
-        holding = track.holding or look.at
-        alarm = track.alarm
-        if alarm is not None or look.lasting(holding, finding.raise_s, RAISE_WALL_S):
-            known = [moment for moment in (finding.since, alarm.since if alarm else None) if moment is not None]
-            # Something newer under the same code is answered anew.
-            since = max(known, default=holding)
-            alarm = Alarm(finding.code, finding.urgency, finding.text_ja, finding.text_en, since)
-        return _Track(holding, alarm)
-    if track.alarm is None:
-        return _Track()
-    over = track.over or look.at
-    return _Track() if look.lasting(over, CLEAR_S, CLEAR_WALL_S) else _Track(alarm=track.alarm, over=over)
-
-
-def _findings(
-    look: Look, before: Memory, said: Said, stood: tuple[Position, int, datetime] | None
-) -> Iterator[_Finding]:
-    yield _silent(look)
-    if not look.state.connected and look.on_mission:
-        # What it last said is old: what stands goes on standing, and nothing is added to it.
-        yield from (_Finding(code, Urgency.MEDIUM, holds=None) for code in before.tracks if code != "silent")
-        return
-    yield _battery(look, raised=(track := before.tracks.get("battery")) is not None and track.alarm is not None)
-    yield from _unasked(look)
-    yield _fault(look, said)
-    yield from _mission(look)
-    yield _stuck(look, stood)
-
-
-def _silent(look: Look) -> _Finding:
-    # One that was never heard (the gateway has just taken it) has the time that its protocol allows.
-    heard = look.state.t
-    wait_s = 1.0 if heard is not None else look.vehicle_type.lost_link_s + 5.0
-    return _Finding(
-        "silent",
-        Urgency.URGENT,
-        look.on_mission and not look.state.connected,
-        str(_SILENT["text_ja"]),
-        str(_SILENT["text_en"]),
-        raise_s=wait_s,
-        since=heard,
-    )
-
-
-def _battery(look: Look, *, raised: bool) -> _Finding:
-    charge, reserve = look.state.battery_pct, 100.0 * look.vehicle_type.reserve_fraction
-    in_use = look.flies if look.vehicle_type.kind is VehicleKind.DRONE else look.on_mission
-    if charge is None:
-        return _Finding("battery", Urgency.URGENT, None if in_use else False)
-    return _Finding(
-        "battery",
-        Urgency.URGENT if look.flies else Urgency.HIGH,
-        in_use and charge < reserve + (BATTERY_BAND_PCT if raised else 0.0),
-        f"電池残量 {charge:.0f}%：予備の {reserve:.0f}% を下回りました",
-        f"Battery at {charge:.0f} %, below the reserve of {reserve:.0f} %",
-    )
-
-
-def _unasked(look: Look) -> Iterator[_Finding]:
-    activity = look.state.activity
-    if activity not in _UNASKED or not look.on_mission:
-        return
-    if look.vehicle_type.kind is VehicleKind.DRONE and look.state.on_ground:
-        return
-    if look.asked is not None:
-        kind, sent_at = look.asked
-        if activity in _OBEYS.get(kind, ()) or not look.lasting(sent_at, OBEY_S, OBEY_WALL_S):
-            return
-    code, text_ja, text_en = _UNASKED[activity]
-    yield _Finding(code, Urgency.HIGH, True, text_ja, text_en)
-
-
-def _said(look: Look, before: Memory) -> Said:
-    """Return what the vehicle says is wrong with when it began to say so; while it is not heard, as before."""
-    if not look.state.connected:
-        return before.said
-    # What a drone said before its mission is over: it flew. A robot says what is wrong now.
-    drone = look.vehicle_type.kind is VehicleKind.DRONE
-    began = look.at - timedelta(seconds=MESSAGE_S) if drone and not look.on_mission else look.at
-    times = Counter[str]()
-    said = {}
-    for text in look.state.faults:
-        said[text, times[text]] = before.said.get((text, times[text]), began)
-        times[text] += 1
-    return said
-
-
-def _fault(look: Look, said: Said) -> _Finding:
-    if look.vehicle_type.kind is VehicleKind.DRONE:
-        said = {what: since for what, since in said.items() if look.at - since < timedelta(seconds=MESSAGE_S)}
-    texts = [text for text, _ in said]
-    broken = look.state.activity is Activity.FAULT
-    ja, en = "機体が異常状態です", "The vehicle is in a fault state"
-    if texts:
-        more = len(texts) - 1
-        ja = f"機体の報告：{texts[-1]}" + (f"（ほか {more} 件）" if more else "")
-        en = f"The vehicle reports: {texts[-1]}" + (f" (and {more} more)" if more else "")
-    return _Finding(
-        "fault",
-        Urgency.HIGH if broken else Urgency.MEDIUM,
-        look.on_mission and (broken or bool(texts)),
-        ja,
-        en,
-        raise_s=2.0,
-        since=max(said.values(), default=None),
-    )
-
-
-def _mission(look: Look) -> Iterator[_Finding]:
-    row = look.mission
-    if row is None:
-        return
-    reason = row.get("reason") or "?"
-    if row["state"] == "failed" and _unanswered(look, row):
-        texts = f"運航が失敗しました：{reason}", f"The mission failed: {reason}"
-        yield _Finding("mission_failed", Urgency.HIGH, True, *texts, raise_s=0.0, since=row["changed_at"])
-    elif row["state"] == "loaded" and row.get("attempts", 0) >= REFUSED_STARTS:
-        texts = (
-            f"出発を {row['attempts']} 回試みましたが始動しません：{reason}",
-            f"Did not start in {row['attempts']} attempts: {reason}",
-        )
-        yield _Finding("start_refused", Urgency.HIGH, True, *texts, raise_s=0.0, since=row["changed_at"])
-
-
-def _unanswered(look: Look, row: Mapping[str, Any]) -> bool:
-    """Whether a failed mission has left parcels in the vehicle, or the vehicle out there."""
-    if row.get("parcels_aboard") or look.state.position is None or look.home is None:
-        return True
-    return distance_m(look.state.position, look.home) > HOME_M
-
-
-def _stood(look: Look, before: Memory) -> tuple[Position, int, datetime] | None:
-    """Return where a robot that should be driving has been, at which step, since when."""
-    state = look.state
-    driving = look.on_mission and state.connected and state.activity in {Activity.MISSION, Activity.RETURN}
-    if look.vehicle_type.kind is not VehicleKind.ROBOT or not driving or state.position is None:
-        return None
-    if before.stood is not None:
-        place, step, _ = before.stood
-        if step == state.progress.step and distance_m(place, state.position) < STUCK_M:
-            return before.stood
-    return state.position, state.progress.step, look.at
-
-
-def _stuck(look: Look, stood: tuple[Position, int, datetime] | None) -> _Finding:
-    since = None if stood is None else stood[2]
-    # A delivery is a stand as well; the time that it takes is not counted.
-    wait_s = STUCK_S + (look.vehicle_type.service_s if _delivers(look) else 0.0)
-    return _Finding(
-        "stuck",
-        Urgency.MEDIUM,
-        since is not None and look.at - since > timedelta(seconds=wait_s),
-        "運航中ですが動いていません",
-        "Does not move although it is on a mission",
-        raise_s=0.0,
-        since=since,
-    )
-
-
-def _delivers(look: Look) -> bool:
-    steps = (look.mission or {}).get("trip", {}).get("mission", {}).get("steps", ())
-    step = look.state.progress.step
-    return 0 <= step < len(steps) and steps[step]["kind"] == "release"
-
-
-class AlarmWatch:
-    """Watches one vehicle: what it has seen so far, and the alarms that stand."""
-
-    def __init__(self, vehicle_type: VehicleType, home: Position | None) -> None:
-        self._vehicle_type, self._home = vehicle_type, home
-        self._memory = Memory()
-
-    def see(
-        self,
-        state: VehicleState,
-        mission: Mapping[str, Any] | None,
-        *,
-        at: datetime,
-        speed: float,
-        asked: tuple[str, datetime] | None,
+    def take(
+        self, source_kind: str, source_id: str, findings: Iterable[Finding], *, at: datetime, speed: float
     ) -> tuple[Alarm, ...]:
-        """Take one more look (see ``Look``); return the alarms that stand, the most urgent first."""
-        look = Look(at, state, self._vehicle_type, mission, asked, self._home, speed)
-        self._memory = watch(look, self._memory)
-        return self._memory.alarms
+        """Take one look at a source; return its alarms that stand, the most urgent first and of these the oldest.
+
+        A condition that is not among ``findings`` does not hold; one whose ``holds`` is ``None`` stays as it is, and
+        so does one that another, which holds now, explains (``Definition.suppressed_by``). ``at`` is domain time,
+        ``speed`` the clock's.
+        """
+        now = _Moment((source_kind, source_id), at, speed)
+        tracks = self._tracks.setdefault(now.source, {})
+        told = {(finding.code, finding.key): finding for finding in findings}
+        holding = {finding.code for finding in told.values() if finding.holds}
+        for name in [*told, *(name for name in tracks if name not in told)]:
+            finding = told.get(name) or Finding(name[0], holds=False, key=name[1])
+            if finding.holds is None or not definition(finding.code).suppressed_by.isdisjoint(holding):
+                self._leave(tracks, name, now)
+            elif finding.holds or name in tracks:
+                self._carry_on(tracks, name, finding, now)
+        return self.alarms(source_kind, source_id)
+
+    def alarms(self, source_kind: str, source_id: str) -> tuple[Alarm, ...]:
+        """Return the alarms of a source that stand, the most urgent first and of these the oldest."""
+        tracks = self._tracks.get((source_kind, source_id), {}).values()
+        standing = [track.alarm.shown() for track in tracks if track.alarm is not None and track.alarm.standing]
+        return tuple(sorted(standing, key=lambda alarm: (RANK[alarm.urgency], alarm.since, alarm.code, alarm.key)))
+
+    def forget(self, source_kind: str, source_id: str) -> None:
+        """Look at a source no more: another process does, and takes its alarms over."""
+        self._tracks.pop((source_kind, source_id), None)
+        self._full.pop((source_kind, source_id), None)
+
+    def sources(self) -> list[Source]:
+        """Return every source of which something is followed: an alarm, or a condition that was shown."""
+        return [source for source, tracks in self._tracks.items() if tracks]
+
+    def open(self) -> list[Occurrence]:
+        """Return every alarm that is not closed."""
+        return [track.alarm for tracks in self._tracks.values() for track in tracks.values() if track.alarm is not None]
+
+    def adopt(self, alarms: Iterable[Occurrence]) -> None:
+        """Take over stored alarms of sources that this process looks at from now on."""
+        for alarm in alarms:
+            tracks = self._tracks.setdefault(alarm.source, {})
+            tracks[alarm.code, alarm.key] = _Track(alarm=replace(alarm, stored=True, known=None))
+
+    def heed(self, alarm_id: str, stored: Occurrence | None) -> None:
+        """Take what is stored of an alarm of ours, once our own changes of it are: people's part of it counts.
+
+        One that is not stored at all (the database was put back to an earlier day) is stored anew.
+        """
+        found = self._find(alarm_id)
+        if found is None:
+            return
+        tracks, name, track, alarm = found
+        if stored is None:
+            self._note(Event.RAISE, replace(alarm, stored=False), alarm.raised_at)
+            tracks[name] = replace(track, alarm=replace(alarm, stored=False))
+        elif stored.place == START:
+            # Closed while our condition stands: that was another's doing, and is not true.
+            tracks[name] = _Track(shown=alarm.shown_at) if alarm.standing else replace(track, alarm=None)
+        elif stored.standing != alarm.standing:
+            self._note_where_it_is(track, alarm)
+        else:
+            own = replace(alarm, place=stored.place, shelved_until=stored.shelved_until, stored=True)
+            tracks[name] = replace(track, alarm=own)
+
+    def note_lost(self) -> None:
+        """Have those open alarms stored whose raising was lost: they are neither stored nor wait to be."""
+        waiting = {change.alarm.alarm_id for change in self.changes}
+        for track in [track for tracks in self._tracks.values() for track in tracks.values()]:
+            if track.alarm is not None and not track.alarm.stored and track.alarm.alarm_id not in waiting:
+                self._note_where_it_is(track, track.alarm)
+
+    def done(self, change_ids: Set[str]) -> None:
+        """Forget changes that are stored; they are the oldest."""
+        while self.changes and self.changes[0].change_id in change_ids:
+            self.changes.popleft()
+
+    def stored(self, alarm_id: str, as_id: str) -> None:
+        """Note that an alarm is in the database, under the id of one that stood there for the same condition."""
+        found = self._find(alarm_id)
+        if found is not None:
+            tracks, name, track, alarm = found
+            tracks[name] = replace(track, alarm=replace(alarm, alarm_id=as_id, stored=True))
+        if alarm_id != as_id:
+            renamed = [
+                replace(change, alarm=replace(change.alarm, alarm_id=as_id))
+                if change.alarm.alarm_id == alarm_id
+                else change
+                for change in self.changes
+            ]
+            self.changes.clear()
+            self.changes.extend(renamed)
+
+    def _find(self, alarm_id: str) -> tuple[dict[_Name, _Track], _Name, _Track, Occurrence] | None:
+        for tracks in self._tracks.values():
+            for name, track in tracks.items():
+                if track.alarm is not None and track.alarm.alarm_id == alarm_id:
+                    return tracks, name, track, track.alarm
+        return None
+
+    def _carry_on(self, tracks: dict[_Name, _Track], name: _Name, finding: Finding, now: _Moment) -> None:
+        if name not in tracks and len(tracks) >= MAX_PER_SOURCE and not self._make_room(tracks, finding, now):
+            return
+        track = _off_the_shelf_in_time(tracks.get(name, _Track()), now)
+        track = self._held(track, finding, now) if finding.holds else self._not_held(track, finding, now)
+        if track.alarm is None and track.shown is None and track.cleared is None:
+            tracks.pop(name, None)
+        else:
+            tracks[name] = track
+
+    def _make_room(self, tracks: dict[_Name, _Track], finding: Finding, now: _Moment) -> bool:
+        """Find room at the bound: what is over gives way, and what is urgent is followed all the same."""
+        over = [name for name, each in tracks.items() if not (each.shown or (each.alarm and each.alarm.standing))]
+        if over:
+            del tracks[min(over, key=lambda name: tracks[name].alarm is not None)]
+            return True
+        if definition(finding.code).urgency_of(worse=finding.worse) is Urgency.URGENT:
+            return True
+        self.refused += 1
+        told = self._full.get(now.source)
+        if told is None or now.lasting(told, 0.0, TELL_WALL_S):
+            self._full[now.source] = now.at
+            _LOG.warning("condition not followed: the source has too many", source=now.source, code=finding.code)
+        return False
+
+    def _leave(self, tracks: dict[_Name, _Track], name: _Name, now: _Moment) -> None:
+        """Leave a condition as it is that cannot be told now, or that another one explains."""
+        if name in tracks:
+            tracks[name] = _off_the_shelf_in_time(tracks[name], now)
+
+    def _held(self, track: _Track, finding: Finding, now: _Moment) -> _Track:
+        """Carry a condition on that holds: it is raised when it has lasted."""
+        row = definition(finding.code)
+        broke = track.over is not None
+        track = replace(track, shown=track.shown or now.at, over=None)
+        if track.alarm is not None and track.alarm.standing:
+            return replace(track, alarm=self._stands_on(track.alarm, finding, now, broke=broke))
+        shown_at = track.shown or now.at
+        if not now.lasting(shown_at, row.raise_s, RAISE_WALL_S):
+            return track
+        fresh = _occurrence(finding, now, shown_at=shown_at)
+        if track.alarm is not None:
+            fresh = replace(
+                fresh,
+                alarm_id=track.alarm.alarm_id,
+                place=TRANSITIONS[track.alarm.place][Event.RAISE],
+                stored=track.alarm.stored,
+                shelved_until=track.alarm.shelved_until,
+            )
+        self._note(Event.RAISE, fresh, now.at)
+        again = track.repeats + 1 if track.cleared or track.alarm is not None else 0
+        return replace(track, alarm=fresh, cleared=None, repeats=min(again, REPEATS))
+
+    def _stands_on(self, alarm: Occurrence, finding: Finding, now: _Moment, *, broke: bool) -> Occurrence:
+        """Return a standing alarm with what a new look says of it; ``broke``: the look before did not show it."""
+        row = definition(finding.code)
+        urgency, text = row.urgency_of(worse=finding.worse), row.text(finding.values)
+        since = alarm.since if finding.since is None else min(finding.since, now.at)
+        # What comes back before it was cleared, in the same words, has come and gone, and is not news.
+        known = (
+            since if alarm.known is None or (broke and _names(alarm.values) == _names(finding.values)) else alarm.known
+        )
+        event = None
+        if RANK[urgency] < RANK[alarm.urgency]:
+            event = Event.WORSEN
+        elif since - known > timedelta(seconds=NEWER_S) and now.lasting(alarm.sounded_at, RENEW_S, RENEW_WALL_S):
+            event = Event.RENEW
+        carried = replace(alarm, text_ja=text.ja, text_en=text.en, values=clean(finding.values), known=known)
+        if event is None:
+            return carried
+        place = TRANSITIONS[alarm.place][event]
+        shelved_until = alarm.shelved_until if place[0] is State.SHELVED else None
+        # Never less urgent while it is the same thing: a mark that flickers must not sound each time.
+        newer = replace(
+            carried,
+            place=place,
+            urgency=urgency if event is Event.WORSEN else alarm.urgency,
+            since=max(since, alarm.since) if event is Event.RENEW else alarm.since,
+            known=max(since, known),
+            sounded_at=now.at,
+            shelved_until=shelved_until,
+        )
+        self._note(event, newer, now.at)
+        return newer
+
+    def _not_held(self, track: _Track, finding: Finding, now: _Moment) -> _Track:
+        """Carry a condition on that does not hold: its alarm is cleared when it has been over for long."""
+        track = replace(track, shown=None)
+        if track.alarm is None or not track.alarm.standing:
+            expired = track.cleared is None or now.lasting(track.cleared, REPEAT_S, 0.0)
+            # Of an alarm that waits for an answer it is kept when it was over.
+            return replace(track, cleared=track.cleared if track.alarm else None, repeats=0) if expired else track
+        over = track.over or now.at
+        clear_s = definition(finding.code).clear_s * 2**track.repeats
+        if not now.lasting(over, clear_s, CLEAR_WALL_S):
+            return replace(track, over=over)
+        place = TRANSITIONS[track.alarm.place][Event.CLEAR]
+        alarm = replace(track.alarm, place=place)
+        self._note(Event.CLEAR, alarm, now.at)
+        return replace(track, over=None, cleared=now.at, alarm=None if place == START else alarm)
+
+    def _note_where_it_is(self, track: _Track, alarm: Occurrence) -> None:
+        if alarm.standing:
+            self._note(Event.RAISE, alarm, alarm.sounded_at)
+        else:
+            self._note(Event.CLEAR, alarm, track.cleared or alarm.sounded_at)
+
+    def _note(self, event: Event, alarm: Occurrence, at: datetime) -> None:
+        if len(self.changes) == MAX_CHANGES:
+            self.dropped += 1
+        self.changes.append(Change(new_id("ac"), event, at, alarm))
+        self.on_change()
+
+
+def _names(values: Mapping[str, Value | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if isinstance(value, str)}
+
+
+def _off_the_shelf_in_time(track: _Track, now: _Moment) -> _Track:
+    """End a shelf whose time is over; the database does so by itself."""
+    alarm = track.alarm
+    if alarm is None or alarm.place[0] is not State.SHELVED or (alarm.shelved_until or now.at) > now.at:
+        return track
+    place = TRANSITIONS[alarm.place][Event.UNSHELVE]
+    return replace(track, alarm=None if place == START else replace(alarm, place=place, shelved_until=None))
+
+
+def _occurrence(finding: Finding, now: _Moment, *, shown_at: datetime) -> Occurrence:
+    row = definition(finding.code)
+    text = row.text(finding.values)
+    since = shown_at if finding.since is None else min(finding.since, now.at)
+    return Occurrence(
+        alarm_id=new_id("a"),
+        source=now.source,
+        code=finding.code,
+        key=finding.key,
+        urgency=row.urgency_of(worse=finding.worse),
+        place=TRANSITIONS[START][Event.RAISE],
+        text_ja=text.ja,
+        text_en=text.en,
+        values=clean(finding.values),
+        since=since,
+        known=since,
+        shown_at=shown_at,
+        raised_at=now.at,
+        sounded_at=now.at,
+    )

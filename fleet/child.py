@@ -133,7 +133,8 @@ class Child:
         for number, patience_s in steps:
             self.send(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), patience_s)
+                async with asyncio.timeout(patience_s):
+                    await self._process.wait()
                 break
         await self.kill()
 
@@ -146,7 +147,8 @@ class Child:
         await self._process.wait()
         # Whoever else holds the pipe must not keep us waiting.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._reader, 1.0)
+            async with asyncio.timeout(1.0):
+                await self._reader
 
     async def _read(self) -> None:
         stream = self._process.stdout

@@ -48,13 +48,36 @@ async def given(conn: Connection, *, region_id: str, at: datetime) -> tuple[Give
     return tuple(trips)
 
 
+async def one_launch_at_a_time(conn: Connection, region_id: str) -> None:
+    """Wait until no other launch of a region is being decided on, and let none be until this transaction ends."""
+    await conn.execute(_SQL["one_launch_at_a_time"], {"region_id": region_id})
+
+
+async def rest_of_flight(conn: Connection, mission_id: str, *, at: datetime) -> GivenTrip | None:
+    """Return where a mission under way will be from ``at`` on, as late as it has begun."""
+    row = await (await conn.execute(_SQL["own"], {"mission_id": mission_id})).fetchone()
+    return (
+        None
+        if row is None
+        else _later(given_from_json(row["given"]), row["began_at"] - row["planned_depart"], since=at)
+    )
+
+
+async def flight(conn: Connection, mission_id: str, *, departs: datetime) -> GivenTrip | None:
+    """Return where a mission will be when it departs at ``departs``."""
+    row = await (await conn.execute(_SQL["own"], {"mission_id": mission_id})).fetchone()
+    return (
+        None if row is None else _later(given_from_json(row["given"]), departs - row["planned_depart"], since=departs)
+    )
+
+
 async def in_the_way(conn: Connection, mission: dict[str, Any], region: Region, *, at: datetime) -> list[str]:
     """Return the missions under way that ``mission`` would come too near to if it left at ``at``.
 
     To be called in the transaction that starts it: others of the region wait for their turn until it ends.
     """
     values = {"region_id": mission["region_id"], "mission_id": mission["mission_id"]}
-    await conn.execute(_SQL["one_launch_at_a_time"], values)
+    await one_launch_at_a_time(conn, mission["region_id"])
     own = await (await conn.execute(_SQL["own"], values)).fetchone()
     if own is None:
         return []

@@ -8,45 +8,23 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from fleet.cli_bench import bench_app
-from fleet.cli_coverage import coverage_command
-from fleet.cli_demo import demo
-from fleet.cli_plan import plan_command, replan_command, validate_command
-from fleet.cli_records import orders_app, report_command, user_app, vehicle_app
-from fleet.cli_region_import import region_import
-from fleet.cli_regions import region_app
-from fleet.config import load
-from fleet.dispatch import DATABASE_ERRORS
+from fleet.cli_lazy import LazyGroup
 from fleet.errors import FleetError
-from fleet.places import holder_of
-from fleet.runtime import load_runtime
-from fleet.supervisor import Supervisor
 from routing.errors import RoutingError
 
+if TYPE_CHECKING:
+    from fleet.supervisor import Supervisor
+
 app = typer.Typer(
+    cls=LazyGroup,
     help="Fleet operations for rural last-mile delivery by drones and delivery robots.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-app.command()(demo)
-app.command("plan")(plan_command)
-app.command("replan")(replan_command)
-app.command("validate")(validate_command)
-app.command("report")(report_command)
-app.command("coverage")(coverage_command)
-region_app.command("import")(region_import)
-app.add_typer(region_app, name="region")
-app.add_typer(orders_app, name="orders")
-app.add_typer(vehicle_app, name="vehicle")
-app.add_typer(user_app, name="user")
-app.add_typer(bench_app, name="bench")
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of the service's data (TODOKE_HOME).")]
 
@@ -60,6 +38,9 @@ def serve(
     allow_real: Annotated[bool | None, typer.Option("--allow-real", help="Command real vehicles too.")] = None,
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
+    from fleet.config import load
+    from fleet.supervisor import Supervisor
+
     given = {"home": home, "speed": speed, "api_port": port, "api_host": host, "allow_real": allow_real}
     asyncio.run(_serve(Supervisor(load(given))))
 
@@ -95,6 +76,7 @@ def role(
     home: Home = None,
 ) -> None:
     """Run one more process of a service that runs."""
+    from fleet.config import load
     from fleet.role import main as run_role
 
     raise typer.Exit(run_role(kind, name or kind, load({"home": home}).home))
@@ -103,6 +85,13 @@ def role(
 @app.command()
 def status(home: Home = None) -> None:
     """Show the processes of the service; the exit status is 3 when it does not run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fleet.config import load
+    from fleet.places import holder_of
+    from fleet.runtime import load_runtime
+
     folder = load({"home": home}).home
     out = Console()
     holder = holder_of(folder / "run" / "supervisor.lock")
@@ -137,7 +126,11 @@ def main() -> None:
     except (FleetError, RoutingError) as error:
         print(f"todoke: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    except DATABASE_ERRORS as error:
+    except Exception as error:
+        from fleet.db.database import DATABASE_ERRORS
+
+        if not isinstance(error, DATABASE_ERRORS):
+            raise
         print(f"todoke: the database of the service does not answer: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 

@@ -205,6 +205,12 @@ def _show(result: dict[str, Any]) -> None:
         f"{result['samples']['stored']} samples; {seconds['simulated'] or 0:.0f} s simulated "
         f"in {seconds['demo_wall']:.0f} s"
     )
+    if sounded := result["alarms"]:
+        delays = sounded["detection_wall_s"]
+        _out.print(
+            f"{sounded['alarms']} alarms, {sounded['per_operator_per_10_min']:.2f} per operator per 10 minutes"
+            + (f"; raised {delays['most']:.1f} s after the first sight at most" if delays["alarms"] else "")
+        )
     checked = result["proof"]
     with suppress(KeyError):
         _out.print(

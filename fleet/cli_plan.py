@@ -172,19 +172,7 @@ def read_requests(file: Path, region: Region, *, start: datetime) -> tuple[Order
         rows = read_orders(file, region, day=start.astimezone(JAPAN).date())
     except BadInput as error:
         raise BadRequest(f"{file}: {error}") from error
-    return tuple(
-        OrderRequest(
-            order_id=row.ref,
-            pickup_site=row.pickup,
-            dropoff_site=row.dropoff,
-            mass_kg=row.mass_kg,
-            volume_l=row.volume_l,
-            earliest=row.earliest,
-            latest=row.latest,
-            priority=row.priority,
-        )
-        for row in rows
-    )
+    return tuple(OrderRequest(order_id=row.ref, **row.asked) for row in rows)
 
 
 def moment(option: str, text: str) -> datetime:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from fleet import order_files, orders, regions, report, users, vehicles
+from fleet import flight_log, log_view, order_files, orders, regions, report, users, vehicles
 from fleet.config import load
 from fleet.db.database import Connection, Database
 from fleet.errors import BadRequest, NotFound, StartFailed
 from fleet.places import holder_of
 from fleet.runtime import Runtime, load_runtime
+from routing.problem import Category
 
 ACTOR = "command line"
 
 orders_app = typer.Typer(help="Orders.", no_args_is_help=True)
 vehicle_app = typer.Typer(help="The register of vehicles.", no_args_is_help=True)
 user_app = typer.Typer(help="Users.", no_args_is_help=True)
+log_app = typer.Typer(help="Flight logs.", no_args_is_help=True)
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of the service's data (TODOKE_HOME).")]
 _T = TypeVar("_T")
@@ -87,6 +90,9 @@ def vehicle_register(
     simulated: Annotated[bool, typer.Option(help="A simulator, not a vehicle.")] = False,
     uid: Annotated[str | None, typer.Option(help="Hardware uid of the autopilot, hex.")] = None,
     pad: Annotated[int, typer.Option(help="Pad of the home site on which a drone stands.")] = 0,
+    category: Annotated[Category, typer.Option(help="Category of its flights: how many one pilot may have up.")] = (
+        Category.LEVEL_4
+    ),
     home: Home = None,
 ) -> None:
     """Register a vehicle: nothing that is not registered is ever commanded."""
@@ -99,7 +105,7 @@ def vehicle_register(
 
     async def work(conn: Connection, runtime: Runtime) -> None:
         region_id = await _only_region(conn)
-        new = vehicles.NewVehicle(vehicle_id, type_id, home_site, parsed, simulated, uid, pad)
+        new = vehicles.NewVehicle(vehicle_id, type_id, home_site, parsed, simulated, uid, pad, category)
         await vehicles.register(conn, new, region_id=region_id, at=runtime.clock.now(), actor=ACTOR)
 
     with_service(home, work)
@@ -116,7 +122,8 @@ def user_add(
     """Add or change a user, and print a sign-in link that works once."""
 
     async def work(conn: Connection, runtime: Runtime) -> str:
-        await users.put(conn, user_id=user_id, display_name=name or user_id, role=role, at=runtime.clock.now())
+        now = runtime.clock.now()
+        await users.put(conn, user_id=user_id, display_name=name or user_id, role=role, at=now, actor=ACTOR)
         return f"{runtime.api_url}/#sign-in={await users.new_link(conn, user_id)}"
 
     _out.print(with_service(home, work), soft_wrap=True)
@@ -131,9 +138,48 @@ def user_password(
     """Set a user's password."""
 
     async def work(conn: Connection, runtime: Runtime) -> None:
-        await users.set_password(conn, user_id, password)
+        await users.set_password(conn, user_id, password, at=runtime.clock.now(), actor=ACTOR)
 
     with_service(home, work)
+
+
+@user_app.command("disable")
+def user_disable(user_id: str, home: Home = None) -> None:
+    """Let a user in no more, at once; 'todoke user add' lets in again."""
+
+    async def work(conn: Connection, runtime: Runtime) -> None:
+        await users.disable(conn, user_id, at=runtime.clock.now(), actor=ACTOR)
+
+    with_service(home, work)
+
+
+class _Lang(StrEnum):
+    JA = "ja"
+    EN = "en"
+
+
+@log_app.command("export")
+def log_export(
+    vehicle_id: str,
+    folder: Annotated[Path, typer.Argument(help="Where to write a CSV file for each part of the log.")],
+    lang: Annotated[_Lang | None, typer.Option(help="Headings in one language; both by default.")] = None,
+    home: Home = None,
+) -> None:
+    """Write a vehicle's flight log: flights (or drives), defects, daily inspections, maintenance."""
+
+    async def work(conn: Connection, runtime: Runtime) -> dict[str, str]:
+        start, end = flight_log.ALWAYS
+        log = await log_view.read(conn, vehicle_id, start=start, end=end)
+        return {kind: log_view.csv(log, kind, lang.value if lang else None) for kind in log["parts"]}
+
+    for kind, text in with_service(home, work).items():
+        path = folder / f"{vehicle_id}-{kind}.csv"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            raise BadRequest(f"{path}: cannot be written: {error.strerror}") from error
+        _out.print(str(path), soft_wrap=True)
 
 
 def report_command(

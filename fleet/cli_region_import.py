@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from fleet.cli_records import Home
-from fleet.cli_regions import keep_and_tell
+from fleet.cli_regions import keep_and_tell, region_app
 from routing.region.notes import ImportNotes
 
 _out = Console(highlight=False, soft_wrap=True)
 
 
+@region_app.command("import")
 def region_import(
     name: Annotated[str, typer.Argument(help="Name of the region; its id is made from it.")],
     osm: Annotated[Path, typer.Option("--osm", help="OpenStreetMap extract (.osm.pbf).")],

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from fleet import commands, leases
+from fleet import commands, leases, metrics
 from fleet.db.database import DATABASE_ERRORS, Database
 from fleet.leases import Lease
 from hardware.errors import HardwareError
@@ -118,6 +118,7 @@ class CommandRunner:
             self._running[lane] -= 1
             self._wake.set()
         self._log.info("command", kind=command["kind"], issuer=command["issuer"], state=state, outcome=outcome)
+        metrics.COMMANDS.inc(command["kind"], state)
         await self._finish(command["command_id"], state, outcome)
 
     async def _finish(self, command_id: str, state: str, outcome: str) -> None:

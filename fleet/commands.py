@@ -16,6 +16,7 @@ _SQL = statements("fleet.db.sql", "commands.sql")
 TIME_TO_LIVE_S = 15.0
 """Wall seconds within which a command is sent, or a proposed one confirmed, or never."""
 
+MAX_KEY = 128
 ONE_STEP = frozenset({"hold"})
 KINDS = {
     "hold": (
@@ -45,8 +46,7 @@ async def issue(
     """
     if kind not in KINDS:
         raise BadRequest(f"kind: {kind!r} is not a command; known: {', '.join(KINDS)}")
-    if not 1 <= len(key) <= 128 or not key.isprintable():
-        raise BadRequest("idempotency_key: 1 to 128 printable characters are needed")
+    check_key(key)
     vehicle = await vehicles.get(conn, vehicle_id)
     if vehicle["retired_at"] is not None:
         raise Conflict(f"vehicle {vehicle_id!r} is retired and is not commanded")
@@ -75,6 +75,12 @@ async def issue(
         detail={"command_id": row["command_id"], "state": row["state"]},
     )  # fmt: skip
     return row
+
+
+def check_key(key: str) -> None:
+    """Raise ``BadRequest`` for an idempotency key that is none."""
+    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+        raise BadRequest(f"idempotency_key: 1 to {MAX_KEY} printable characters are needed")
 
 
 async def confirm(conn: Connection, command_id: str, *, actor: str, at: datetime, speed: float) -> dict[str, Any]:
@@ -116,9 +122,9 @@ async def listing(conn: Connection, *, vehicle_id: str | None, limit: int = 100)
     return await cursor.fetchall()
 
 
-async def expire(conn: Connection, *, at: datetime) -> int:
-    """Expire what was not confirmed or sent in time; return how many."""
-    return (await conn.execute(_SQL["expire"], {"at": at})).rowcount
+async def expire(conn: Connection, *, at: datetime) -> list[str]:
+    """Expire what was not confirmed or sent in time; return the kind of each."""
+    return [row["kind"] for row in await (await conn.execute(_SQL["expire"], {"at": at})).fetchall()]
 
 
 async def claim(

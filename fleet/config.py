@@ -13,10 +13,12 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fleet.errors import ConfigError
+from telemetry.keeping import Limits
 
 FILE_NAME = "todoke.toml"
 PREFIX = "TODOKE_"
 COMMAND_LINE = "the command line"
+MIN_TOKEN = 16
 _BROKER_SCHEMES = {"mqtt": 1883, "mqtts": 8883}
 _LINE_BREAK = "\n  "
 
@@ -33,10 +35,23 @@ class Settings(BaseModel):
     broker_url: str = ""
     broker_ca: Path | None = None
     gateways: Annotated[int, Field(ge=1, le=64)] = 1
+    apis: Annotated[int, Field(ge=1, le=16)] = 1
     speed: Annotated[float, Field(ge=0.1, le=100.0, allow_inf_nan=False)] = 1.0
     allow_real: bool = False
     language: Literal["ja", "en"] = "ja"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_token: Annotated[str, Field(max_length=256, repr=False)] = ""
+    retention_samples_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    retention_1s_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    retention_1m_days: Annotated[int, Field(ge=1, le=36_500)] = 5 * 365
+    retention_events_days: Annotated[int, Field(ge=1, le=36_500)] = 5 * 365
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_no_guess(cls, value: str) -> str:
+        if value and (len(value) < MIN_TOKEN or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError(f"must be empty or at least {MIN_TOKEN} printable ASCII characters without spaces")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -57,6 +72,26 @@ class Settings(BaseModel):
         if self.allow_real and self.speed != 1.0:
             raise ValueError("allow_real is for real vehicles, and those need speed 1.0")
         return self
+
+    @model_validator(mode="after")
+    def _finer_data_fall_first(self) -> Self:
+        days = (self.retention_samples_days, self.retention_1s_days, self.retention_1m_days)
+        if list(days) != sorted(days):
+            raise ValueError(
+                "retention_samples_days, retention_1s_days and retention_1m_days must be in rising order, "
+                f"not {days[0]}, {days[1]} and {days[2]}: rollups are kept at least as long as what they sum up"
+            )
+        return self
+
+    @property
+    def retention(self) -> Limits:
+        """How long each class of telemetry is kept."""
+        return Limits(
+            samples_days=self.retention_samples_days,
+            rollups_1s_days=self.retention_1s_days,
+            rollups_1m_days=self.retention_1m_days,
+            events_days=self.retention_events_days,
+        )
 
     @property
     def speed_is_given(self) -> bool:
@@ -169,7 +204,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
         message = item["msg"].removeprefix("Value error, ")
         if name in sources:
             # The address of a database or broker holds a password.
-            shown = "" if name.endswith("_url") else f" {item['input']!r}"
+            shown = "" if name.endswith(("_url", "_token")) else f" {item['input']!r}"
             lines.append(f"{name} (from {sources[name]}):{shown} {message}")
         else:  # about several settings
             found = [f"{each} from {source}" for each, source in sources.items() if each in message]

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from fleet import clearance, commands, leases, missions, regions
+from fleet import clearance, commands, launch, leases, missions, regions
 from fleet.command_runner import CommandRunner
 from fleet.db.database import DATABASE_ERRORS as DATABASE_ERRORS
 from fleet.db.database import Database
@@ -36,6 +36,12 @@ LOST_MISSION_S = 15.0
 LOST_MISSION_WALL_S = 2.0
 """Domain and wall seconds for which a vehicle may stand idle in the middle of a mission: both must pass, since a
 fast clock leaves no time to hear from it."""
+HOLD_ENDS_IN = "return"
+"""What a hold ends in when no energy is left for it, and said so to whoever holds."""
+END_HOLD_EVERY_S = 30.0
+"""Domain seconds after which it is told again, if it has not gone."""
+RULE = "rule: energy for holding"
+"""Who gives a command that no person gave."""
 CAUSE_S = 30.0
 """Domain seconds in which a command is taken for the cause of what the vehicle does."""
 
@@ -83,6 +89,8 @@ class VehicleRunner:
         self._blocking: list[str] = []
         self._told = True
         self._look_at_s = 0.0
+        self.hold_left_s: float | None = None
+        """Seconds of energy for a hold, as the gateway reckons them; ``None`` while it holds not, or nobody knows."""
         self._troubled: dict[str, Any] | None = None
         self._troubled_at_s = 0.0
         self._wake = asyncio.Event()
@@ -202,6 +210,7 @@ class VehicleRunner:
         self._seen = {}
         self._recorded = set()
         self._idle_since = None
+        self._blocking = []
         self.link.expect(self._steps)
 
     def _forget(self) -> None:
@@ -234,16 +243,23 @@ class VehicleRunner:
         await self._begin(row, "the vehicle has begun")
 
     async def _cleared(self, row: dict[str, Any]) -> bool:
-        """Take the mission to ``starting`` if nothing that flies is in its way; launches are decided one by one."""
+        """Take the mission to ``starting`` if nothing is in its way; launches are decided one by one."""
         async with leases.fenced(self._database, self.lease) as conn:
+            await clearance.one_launch_at_a_time(conn, row["region_id"])
             at = self._clock.now()
             region = await regions.load(conn, row["region_id"])
-            blocking = [] if self.vehicle["kind"] != "drone" else await clearance.in_the_way(conn, row, region, at=at)
+            blocking = []
+            if self.vehicle["kind"] == "drone":
+                in_the_way = await clearance.in_the_way(conn, row, region, at=at)
+                blocking = [f"mission {mission_id} is in its way" for mission_id in in_the_way]
+            blocking += [item.words for item in await launch.obstacles(conn, row, region, at=at)]
             if not blocking:
                 await missions.move(conn, row["mission_id"], "starting", at=at, cause="upload and start")
+            elif blocking != self._blocking:
+                await missions.wait_for(conn, row["mission_id"], "waits: " + "; ".join(blocking))
         if blocking != self._blocking:
             self._blocking = blocking
-            self._log.info("launch waits", mission=row["mission_id"], for_missions=blocking)
+            self._log.info("launch waits", mission=row["mission_id"], why=blocking)
         if not blocking:
             row["state"] = "starting"
         return not blocking
@@ -307,9 +323,30 @@ class VehicleRunner:
             row["step"] = state.progress.step
         if await self._ended(row, state):
             return
+        if state.activity is Activity.HOLD and self.hold_left_s == 0.0:
+            await self._end_hold(row)
         shown = _STATE_OF.get(state.activity)
         if shown is not None and shown != row["state"]:
             await self._move(row, shown, cause=await self._cause(state))
+
+    async def _end_hold(self, row: dict[str, Any]) -> None:
+        """Have a drone that has no energy left to hold come home, and again while it goes on holding.
+
+        It goes even if others are in its way, since it cannot stay; who they are is written down with it. While the
+        database is away the lease runs out, and the vehicle comes home by its own lost-link action.
+        """
+        async with leases.fenced(self._database, self.lease) as conn:
+            at, speed = self._clock.now(), self._clock.speed
+            key = f"end-hold/{row['mission_id']}/{at.timestamp() // END_HOLD_EVERY_S:.0f}"
+            given = await commands.issue(
+                conn, vehicle_id=self.vehicle_id, kind=HOLD_ENDS_IN, key=key, issuer=RULE, at=at, speed=speed
+            )
+            if given["state"] != "proposed":
+                return
+            await commands.confirm(conn, given["command_id"], actor=RULE, at=at, speed=speed)
+            region = await regions.load(conn, row["region_id"])
+            in_the_way = await clearance.in_the_way(conn, row, region, at=at)
+        self._log.warning("no energy left to hold", mission=row["mission_id"], action=HOLD_ENDS_IN, near=in_the_way)
 
     async def _record_releases(self, row: dict[str, Any], state: VehicleState) -> None:
         if self._steps is None or state.progress.mission_id != row["mission_id"]:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from datetime import datetime
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 
-from fleet import leases, live, regions, vehicles
-from fleet.alarms import AlarmWatch
+from fleet import leases, live, metrics, observing, regions, vehicles
+from fleet.alarm_keeper import AlarmKeeper
+from fleet.alarms import AlarmBook
 from fleet.bus import connect
 from fleet.changes import listen
 from fleet.db.database import Database
 from fleet.dispatch import DATABASE_ERRORS, VehicleRunner
 from fleet.errors import FleetError
 from fleet.ids import new_id
-from fleet.leases import Lease
+from fleet.leases import Lease, Listened
+from fleet.process_conditions import WriterWatch
+from fleet.publisher import TICK_S, Publisher
 from fleet.runtime import Runtime
+from fleet.watching import Watching
 from hardware.errors import HardwareError
-from hardware.link import VehicleLink
+from hardware.link import VehicleLink, VehicleState
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
 from hardware.mqtt import MqttClient
@@ -29,6 +35,8 @@ from hardware.profiles import load_profile, profile_data
 from hardware.vda5050.link import Vda5050Link
 from routing.errors import RoutingError
 from telemetry.clock import Clock
+from telemetry.intake import Intake
+from telemetry.listening import Listening
 from telemetry.writer import SampleWriter
 
 _LOG = structlog.get_logger()
@@ -36,6 +44,10 @@ _LOG = structlog.get_logger()
 MAX_VEHICLES = 30
 """MAVSDK objects that one process bears (``hardware.mavlink``)."""
 LEASE_INTERVAL_S = 1.0
+ENDING_S = 10.0
+"""Wall seconds that a runner has to end, once its vehicle is given up."""
+PUBLISH_S = 1.0
+"""Wall seconds that the bus has to take a snapshot."""
 EXECUTOR_THREADS = 4 * MAX_VEHICLES
 """MAVSDK's blocking calls hold a thread each until their own time-out."""
 
@@ -70,7 +82,14 @@ class Gateway:
         self._leases: dict[str, Lease] = {}
         self._runners: dict[str, VehicleRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._alarms: dict[str, AlarmWatch] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        self._book = AlarmBook()
+        self._alarms = AlarmKeeper(self._book, database, actor=runtime.name, own=[("process", runtime.name)])
+        self._writer_watch = WriterWatch()
+        self._watching = Watching(database, clock, intake=lambda: self._intake.counts())
+        self._listening = Listening(clock)
+        self._intake = Intake(writer, clock, listeners=[self._watching.take, self._listening.take])
+        self._publisher = Publisher(runtime.name, clock, send=self._publish, look=self._view, process=self._process)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``."""
@@ -78,21 +97,47 @@ class Gateway:
             work = [
                 group.create_task(self._keep_leases(group)),
                 group.create_task(self._tick()),
+                group.create_task(self._alarms.run()),
                 group.create_task(listen(self._runtime.dsn, self._changed)),
+                group.create_task(self._follow_others()),
+                group.create_task(self._watching.look_ahead()),
+                *(group.create_task(observing.every_second(copy)) for copy in self._metrics()),
             ]
             await stop.wait()
-            for task in [*work, *self._tasks.values()]:
+            listened = self._listened()
+            for task in [*work, *self._tasks.values(), *self._ending.values()]:
                 task.cancel()
         for lease in self._leases.values():
             lease.drop()
+        await self._alarms.finish()
         with suppress(*DATABASE_ERRORS):
             async with self._database.transaction() as conn:
-                await leases.release_all(conn, holder=self._holder)
+                await leases.release_all(conn, holder=self._holder, listened=listened)
+
+    async def _follow_others(self) -> None:
+        """Tell the monitors of the vehicles of other gateways."""
+        # At the bound, a second of many gateways, the oldest go: what they said is said again within a second.
+        async for message in self._bus.subscribe(f"{live.TOPIC_PREFIX}+", limit=1000):
+            if message.topic != live.TOPIC_PREFIX + self._runtime.name:
+                self._watching.hear(message.payload)
+
+    def _metrics(self) -> list[Callable[[], None]]:
+        return [
+            observing.follow_bus(self._bus),
+            observing.follow_writer(self._writer),
+            observing.follow_intake(self._intake),
+            observing.follow_alarms(self._book),
+            observing.follow_vehicles(self._leases, self._runners),
+        ]
 
     def _changed(self, table: str) -> None:
         if table in {"mission", "command", "*"}:
             for runner in self._runners.values():
                 runner.wake()
+        if table in {"emergency_airspace", "mission", "*"}:
+            self._watching.news.set()
+        if table in {"alarm", "*"}:
+            self._alarms.wake()
 
     async def _keep_leases(self, group: asyncio.TaskGroup) -> None:
         ready = False
@@ -107,25 +152,55 @@ class Gateway:
             await asyncio.sleep(LEASE_INTERVAL_S)
 
     async def _lease_round(self, group: asyncio.TaskGroup) -> None:
-        lost = await leases.renew(self._database, self._leases, holder=self._holder)
+        lost = await leases.renew(self._database, self._leases, holder=self._holder, listened=self._listened())
         for vehicle_id in lost | {v for v, task in self._tasks.items() if task.done()}:
-            await self._give_up(vehicle_id)
-        room = MAX_VEHICLES - len(self._leases)
+            self._give_up(vehicle_id, group)
+        ending = len(self._ending)
+        room = max(0, MAX_VEHICLES - len(self._leases) - ending)
         async with self._database.transaction() as conn:
-            free = await leases.free_vehicles(conn, holder=self._holder, limit=room) if room else []
+            found = await leases.free_vehicles(conn, holder=self._holder, limit=room + ending) if room else []
+            free = [vehicle_id for vehicle_id in found if vehicle_id not in self._ending][:room]
             taken = await leases.acquire(conn, free, holder=self._holder) if free else []
         for lease in taken:
             await self._take(lease, group)
+        await self._record_gaps()
 
-    async def _give_up(self, vehicle_id: str) -> None:
+    def _listened(self) -> Listened:
+        running = (vehicle_id for vehicle_id, task in self._tasks.items() if not task.done())
+        return Listened(self._clock.now(), tuple(running))
+
+    async def _record_gaps(self) -> None:
+        """Write down when nobody listened, once what an earlier life of this process heard is stored."""
+        waiting = self._listening.waiting
+        if waiting and not self._writer.health.spool_batches:
+            async with self._database.transaction() as conn:
+                gaps = await self._listening.record(conn)
+            self._listening.recorded(waiting)
+            for gap in gaps:
+                _LOG.warning("nobody listened", vehicle=gap.vehicle_id, since=str(gap.listened_until))
+
+    def _give_up(self, vehicle_id: str, group: asyncio.TaskGroup) -> None:
         self._leases.pop(vehicle_id).drop()
         self._runners.pop(vehicle_id, None)
-        self._alarms.pop(vehicle_id, None)
+        self._book.forget("vehicle", vehicle_id)
+        self._watching.forget(vehicle_id)
+        self._intake.forget(vehicle_id)
+        self._listening.end(vehicle_id)
         task = self._tasks.pop(vehicle_id, None)
         if task is not None:
             task.cancel()
-            await asyncio.wait([task], timeout=10.0)
+            # Not here: the leases of all others would run out meanwhile.
+            self._ending[vehicle_id] = group.create_task(self._see_end(vehicle_id, task))
         _LOG.warning("vehicle given up", vehicle=vehicle_id)
+
+    async def _see_end(self, vehicle_id: str, task: asyncio.Task[None]) -> None:
+        """Wait until a vehicle's runner has let go of its link: before, the vehicle cannot be taken again."""
+        try:
+            _, pending = await asyncio.wait([task], timeout=ENDING_S)
+            if pending:
+                _LOG.error("vehicle's runner does not end", vehicle=vehicle_id, seconds=ENDING_S)
+        finally:
+            del self._ending[vehicle_id]
 
     async def _take(self, lease: Lease, group: asyncio.TaskGroup) -> None:
         self._leases[lease.vehicle_id] = lease
@@ -133,16 +208,24 @@ class Gateway:
             async with self._database.transaction() as conn:
                 row = await vehicles.get(conn, lease.vehicle_id)
                 region = await regions.load(conn, row["region_id"])
+                await self._alarms.adopt(conn, "vehicle", lease.vehicle_id)
+            profile = load_profile(row["type_id"])
+            await self._watching.watch(lease.vehicle_id, profile, region, home_site=row["home_site"])
             link = self._make_link(row, lease, region)
         except (FleetError, HardwareError, RoutingError) as error:
             # Kept without a runner: another gateway would fail at it too, and the log says why.
             _LOG.error("vehicle cannot be linked", vehicle=lease.vehicle_id, error=str(error))
+            self._book.forget("vehicle", lease.vehicle_id)
             return
+        except BaseException:
+            # It runs out, and whoever reaches the database first takes it anew.
+            self._leases.pop(lease.vehicle_id).drop()
+            self._book.forget("vehicle", lease.vehicle_id)
+            self._watching.forget(lease.vehicle_id)
+            raise
         runner = VehicleRunner(vehicle=row, link=link, lease=lease, database=self._database, clock=self._clock)
         self._runners[lease.vehicle_id] = runner
-        self._alarms[lease.vehicle_id] = AlarmWatch(
-            load_profile(row["type_id"]), region.site(row["home_site"]).position
-        )
+        self._listening.begin(lease.vehicle_id, lease.listened_until)
         self._tasks[lease.vehicle_id] = group.create_task(self._guard(runner))
         _LOG.info("vehicle taken", vehicle=lease.vehicle_id, epoch=lease.epoch)
 
@@ -166,7 +249,8 @@ class Gateway:
                 parameters=data.get("parameters", {}),
                 lease=lease,
                 clock=self._clock,
-                on_sample=self._writer.put,
+                on_sample=self._intake.put,
+                on_event=self._intake.put_event,
                 home=region.site(row["home_site"]).pads[row["pad"]],
                 simulated=row["simulated"],
                 allow_real=self._runtime.allow_real,
@@ -181,7 +265,8 @@ class Gateway:
             client=self._bus,
             lease=lease,
             clock=self._clock,
-            on_sample=self._writer.put,
+            on_sample=self._intake.put,
+            on_event=self._intake.put_event,
             simulated=row["simulated"],
             allow_real=self._runtime.allow_real,
         )
@@ -189,23 +274,35 @@ class Gateway:
     async def _tick(self) -> None:
         """The working loop: what it does not reach, no vehicle hears a heartbeat from."""
         while True:
-            for vehicle_id, runner in self._runners.items():
-                if not self._tasks[vehicle_id].done():
-                    runner.link.beat()
-            with suppress(HardwareError):
-                await self._bus.publish(live.TOPIC_PREFIX + self._runtime.name, self._snapshot())
-            await asyncio.sleep(live.INTERVAL_S)
+            with observing.timed(metrics.TICK_DURATION):
+                for vehicle_id, runner in self._runners.items():
+                    if not self._tasks[vehicle_id].done():
+                        runner.link.beat()
+                states = ((vehicle_id, runner.link.state()) for vehicle_id, runner in self._runners.items())
+                await self._publisher.round(states, time.monotonic())
+            await asyncio.sleep(TICK_S)
 
-    def _snapshot(self) -> bytes:
-        now = self._clock.now()
-        views = [self._view(runner, now) for runner in self._runners.values()]
-        return live.encode_snapshot(self._runtime.name, now, views)
+    async def _publish(self, message: bytes) -> None:
+        # A broker that takes nothing must not keep this loop waiting; the connection is then made anew.
+        await self._bus.publish(live.TOPIC_PREFIX + self._runtime.name, message, timeout_s=PUBLISH_S)
 
-    def _view(self, runner: VehicleRunner, now: datetime) -> dict[str, Any]:
-        state = runner.link.state()
-        alarms = self._alarms[runner.vehicle_id].see(
-            state, runner.concern, at=now, speed=self._clock.speed, asked=runner.asked
-        )
+    def _view(self, vehicle_id: str, state: VehicleState) -> dict[str, Any]:
+        runner, now = self._runners[vehicle_id], self._clock.now()
+        found = self._watching.look(vehicle_id, state, runner.concern, runner.asked, now)
+        alarms = self._book.take("vehicle", vehicle_id, found, at=now, speed=self._clock.speed)
+        runner.hold_left_s = self._watching.hold_s(vehicle_id, state)
         return live.vehicle_snapshot(
-            runner.vehicle_id, state, runner.mission, gateway=self._runtime.name, alarms=alarms
+            vehicle_id,
+            state,
+            runner.mission,
+            gateway=self._runtime.name,
+            alarms=alarms,
+            hold_left_s=runner.hold_left_s,
         )
+
+    def _process(self) -> dict[str, Any]:
+        """How this process is, for those who look."""
+        found = self._writer_watch.look(self._writer.health, time.monotonic())
+        name, now = self._runtime.name, self._clock.now()
+        alarms = self._book.take("process", name, found, at=now, speed=self._clock.speed)
+        return {"name": name, "alarms": [asdict(alarm) for alarm in alarms], "writer": asdict(self._writer.health)}

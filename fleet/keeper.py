@@ -113,7 +113,8 @@ class RolePart:
         seen, missed = 0.0, 0
         while missed < HUNG_CHECKS:
             with contextlib.suppress(TimeoutError):
-                return _ending(await asyncio.wait_for(child.wait(), CHECK_S))
+                async with asyncio.timeout(CHECK_S):
+                    return _ending(await child.wait())
             beat = self._beat()
             seen, missed = (beat, 0) if beat != seen else (seen, missed + 1)
         child.send(signal.SIGUSR1)  # it writes to its log where it hangs

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from fleet.db.database import Connection, Database
 from fleet.errors import Conflict
@@ -26,14 +28,30 @@ def _boottime_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """To which vehicles the holder listens at a domain time, which is kept with their leases."""
+
+    at: datetime
+    vehicle_ids: tuple[str, ...]
+
+
+def _listened_values(listened: Listened | None) -> dict[str, Any]:
+    return {"at": listened.at if listened else None, "heard": list(listened.vehicle_ids) if listened else []}
+
+
 @dataclass(slots=True)
 class Lease:
-    """The right to speak to one vehicle until a deadline. ``held`` never blocks."""
+    """The right to speak to one vehicle until a deadline. ``held`` never blocks.
+
+    ``listened_until`` is the domain time until which the holder before is known to have listened, if there was one.
+    """
 
     vehicle_id: str
     holder: str
     epoch: int
     deadline_s: float = field(default=0.0)
+    listened_until: datetime | None = None
 
     def held(self) -> bool:
         """Return whether the deadline has not passed."""
@@ -49,17 +67,22 @@ async def acquire(conn: Connection, vehicle_ids: list[str], *, holder: str) -> l
     # The deadline counts from before the question: the database cannot have granted it earlier.
     asked_s = _boottime_s()
     cursor = await conn.execute(_SQL["acquire"], {"vehicle_ids": vehicle_ids, "holder": holder, "ttl_s": LEASE_TTL_S})
-    return [Lease(row["vehicle_id"], holder, row["epoch"], asked_s + LEASE_TTL_S) for row in await cursor.fetchall()]
+    return [
+        Lease(row["vehicle_id"], holder, row["epoch"], asked_s + LEASE_TTL_S, row["listened_until"])
+        for row in await cursor.fetchall()
+    ]
 
 
-async def renew(database: Database, leases: dict[str, Lease], *, holder: str) -> set[str]:
+async def renew(
+    database: Database, leases: dict[str, Lease], *, holder: str, listened: Listened | None = None
+) -> set[str]:
     """Extend those of ``leases`` that ``holder`` still holds; return the vehicles that another holder has taken.
 
     A deadline moves only when the new one is committed: a database that loses the renewal may give the lease
     away at the old one. What is not among ``leases`` runs out.
     """
     asked_s = _boottime_s()
-    values = {"holder": holder, "ttl_s": LEASE_TTL_S, "vehicle_ids": sorted(leases)}
+    values = {"holder": holder, "ttl_s": LEASE_TTL_S, "vehicle_ids": sorted(leases), **_listened_values(listened)}
     async with database.transaction() as conn:
         rows = await (await conn.execute(_SQL["renew"], values)).fetchall()
     renewed = {row["vehicle_id"]: row["epoch"] for row in rows}
@@ -79,9 +102,9 @@ async def free_vehicles(conn: Connection, *, holder: str, limit: int) -> list[st
     return [row["vehicle_id"] for row in await cursor.fetchall()]
 
 
-async def release_all(conn: Connection, *, holder: str) -> None:
+async def release_all(conn: Connection, *, holder: str, listened: Listened | None = None) -> None:
     """Give back everything, so that another gateway need not wait."""
-    await conn.execute(_SQL["release"], {"holder": holder})
+    await conn.execute(_SQL["release"], {"holder": holder, **_listened_values(listened)})
 
 
 @asynccontextmanager

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, clearance, custody, orders, vehicles
+from fleet import audit, clearance, custody, launch, orders, regions, vehicles
 from fleet.db.database import Connection
-from fleet.errors import Conflict, NotFound
+from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.execution import compile_mission, mission_to_json
 from fleet.ids import new_id
 from hardware.mission import StepKind
@@ -170,6 +170,11 @@ async def move(
     return row
 
 
+async def wait_for(conn: Connection, mission_id: str, words: str | None) -> None:
+    """Tell what an accepted mission waits for; ``None``: for nothing any more."""
+    await conn.execute(_SQL["wait_for"], {"mission_id": mission_id, "words": words})
+
+
 async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
     """Ground crew: the parcels are in the vehicle, the battery is fitted, the pad is clear.
 
@@ -228,7 +233,16 @@ async def _check_place(conn: Connection, row: dict[str, Any], *, at: datetime) -
 
 
 async def accept(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
-    """Pilot: accepts the launch by name; the gateway starts it."""
+    """Pilot: accepts the launch by name; the gateway starts it.
+
+    Raises ``Conflict`` with all that keeps the mission from setting out (``fleet.launch``).
+    """
+    row = await _locked(conn, mission_id)
+    if "accepted" in TRANSITIONS[row["state"]]:
+        region = await regions.load(conn, row["region_id"])
+        found = await launch.obstacles(conn, row, region, at=at, accepting=True)
+        if found:
+            raise Conflict(f"mission {mission_id} may not set out: " + "; ".join(item.words for item in found))
     await move(conn, mission_id, "accepted", at=at, cause=f"launch accepted by {actor}", actor=actor)
     await audit.record(conn, at=at, actor=actor, action="mission.accept", subject=("mission", mission_id))
 
@@ -245,8 +259,15 @@ async def cancel(conn: Connection, mission_id: str, *, at: datetime, actor: str)
     await audit.record(conn, at=at, actor=actor, action="mission.cancel", subject=("mission", mission_id))
 
 
-async def unload(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> list[str]:
-    """Ground crew: what came back undelivered is on the shelf again; its orders go back to planning."""
+async def unload(
+    conn: Connection, mission_id: str, *, at: datetime, actor: str, missing: Collection[str] = ()
+) -> list[str]:
+    """Ground crew: what came back undelivered is on the shelf again; its orders go back to planning.
+
+    ``missing`` are the orders whose parcels are not in the vehicle although nobody has seen them handed over: they
+    are unconfirmed until a person has found out (``orders.resolve``). Returns the orders that came back. Raises
+    ``BadRequest`` for a missing order that the mission has no parcel of.
+    """
     row = await _locked(conn, mission_id)
     if row["state"] not in ENDED:
         raise Conflict(f"mission {mission_id} is {row['state']}; its parcels are on their way")
@@ -254,6 +275,13 @@ async def unload(conn: Connection, mission_id: str, *, at: datetime, actor: str)
     back = [item["order_id"] for item in await carried(conn, mission_id) if item["open"]]
     if not back:
         raise Conflict(f"mission {mission_id} has no parcels left to unload")
+    if strange := sorted(set(missing) - set(back)):
+        raise BadRequest(f"missing: mission {mission_id} has no parcel of {', '.join(strange)} aboard")
+    for order_id in dict.fromkeys(missing):
+        await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
+        why = f"{row['vehicle_id']} came back without the parcel, and nobody saw it handed over"
+        await orders.move(conn, order_id, "unconfirmed", at=at, cause=f"missed by {actor}", reason=why)
+    back = [order_id for order_id in back if order_id not in set(missing)]
     for order_id in back:
         await custody.hand_over(
             conn,

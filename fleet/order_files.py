@@ -20,21 +20,7 @@ async def import_csv(conn: Connection, content: bytes, *, region_id: str, at: da
     region = await regions.load(conn, region_id)
     # A file of the largest size takes a second to read.
     rows = await asyncio.to_thread(read_orders, content, region, now=at)
-    new = [
-        orders.NewOrder(
-            external_ref=row.ref,
-            pickup_site=row.pickup,
-            dropoff_site=row.dropoff,
-            recipient=row.recipient,
-            goods=row.goods,
-            mass_kg=row.mass_kg,
-            volume_l=row.volume_l,
-            earliest=row.earliest,
-            latest=row.latest,
-            priority=row.priority,
-        )
-        for row in rows
-    ]
+    new = [orders.NewOrder(external_ref=row.ref, recipient=row.recipient, goods=row.goods, **row.asked) for row in rows]
     return await orders.receive_all(conn, new, region_id=region_id, at=at, actor=actor)
 
 

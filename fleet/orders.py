@@ -11,8 +11,9 @@ from psycopg.types.json import Jsonb
 
 from fleet import audit, custody
 from fleet.db.database import Connection
-from fleet.errors import Conflict, NotFound
+from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.ids import new_id
+from routing.cause import SOFT
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "orders.sql")
@@ -20,15 +21,19 @@ _SQL = statements("fleet.db.sql", "orders.sql")
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "received": frozenset({"planned", "failed", "cancelled"}),
     "planned": frozenset({"loaded", "received"}),
-    "loaded": frozenset({"underway", "received"}),
-    "underway": frozenset({"delivered", "received"}),
+    "loaded": frozenset({"underway", "received", "unconfirmed"}),
+    "underway": frozenset({"delivered", "received", "unconfirmed"}),
+    "unconfirmed": frozenset({"delivered", "received", "failed"}),
     "delivered": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
 """Which state may follow which. A parcel that came back makes its order ``received`` again; an order that a
-mission holds is let go by the mission, and only then fails or is cancelled."""
+mission holds is let go by the mission, and only then fails or is cancelled. ``unconfirmed``: the parcel is not in the
+vehicle any more and nobody has seen where it went; a person finds out, and nothing is sent again by itself."""
 
+OUTCOMES = ("delivered", "found", "lost")
+"""What may have become of an unconfirmed delivery."""
 CLOSED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
 
@@ -144,20 +149,42 @@ async def events(conn: Connection, order_id: str) -> list[dict[str, Any]]:
 
 
 async def move(
-    conn: Connection, order_id: str, to_state: str, *, at: datetime, cause: str, reason: str | None = None
+    conn: Connection,
+    order_id: str,
+    to_state: str,
+    *,
+    at: datetime,
+    cause: str,
+    reason: str | None = None,
+    reason_cause: str | None = None,
 ) -> None:
-    """Make a transition with its cause in one transaction; raises ``Conflict`` when it is not allowed."""
+    """Make a transition with its cause in one transaction; raises ``Conflict`` when it is not allowed.
+
+    With a ``reason`` and no ``reason_cause`` of its own, the order keeps the one that it waited for.
+    """
     row = await _locked(conn, order_id)
     if to_state not in TRANSITIONS[row["state"]]:
         raise Conflict(f"order {row['external_ref']} is {row['state']} and cannot become {to_state}")
-    values = {"order_id": order_id, "to_state": to_state, "reason": reason, "at": at}
+    values = {"order_id": order_id, "to_state": to_state, "reason": reason, "reason_cause": reason_cause, "at": at}
     await conn.execute(_SQL["set_state"], values)
     await _log(conn, order_id, row["state"], to_state, at=at, cause=cause)
 
 
-async def explain(conn: Connection, order_id: str, reason: str, *, at: datetime) -> None:
-    """Write down why an order still waits; its state does not change."""
-    await conn.execute(_SQL["set_reason"], {"order_id": order_id, "reason": reason, "at": at})
+async def explain(conn: Connection, order_id: str, reason: str, *, cause: str = "", at: datetime) -> None:
+    """Write down why an order still waits; its state does not change.
+
+    ``cause`` is a value of ``routing.cause.Cause``. A soft one, or none, leaves a hard one of an earlier plan as it
+    is: an order that no drone can carry is in the end too late for all of them, which would explain nothing.
+    """
+    values = {
+        "order_id": order_id,
+        "reason": reason,
+        "reason_cause": cause or None,
+        "soft": not cause or cause in SOFT,
+        "soft_causes": sorted(SOFT),
+        "at": at,
+    }
+    await conn.execute(_SQL["set_reason"], values)
 
 
 async def fail_overdue(conn: Connection, *, region_id: str, at: datetime) -> int:
@@ -167,6 +194,31 @@ async def fail_overdue(conn: Connection, *, region_id: str, at: datetime) -> int
         reason = f"the time window closed{': ' + row['reason'] if row['reason'] else ' before a vehicle was free'}"
         await move(conn, row["order_id"], "failed", at=at, cause="time window closed", reason=reason)
     return len(overdue)
+
+
+async def resolve(conn: Connection, order_id: str, outcome: str, *, note: str, at: datetime, actor: str) -> None:
+    """Say what has become of an unconfirmed delivery; ``note`` says how that is known.
+
+    ``delivered``: the recipient has it. ``found``: it is on the shelf of its pickup site, and is planned again.
+    ``lost``: it is gone. Raises ``BadRequest`` for another outcome, ``Conflict`` for an order that is not unconfirmed.
+    """
+    if outcome not in OUTCOMES:
+        raise BadRequest(f"outcome: must be one of {', '.join(OUTCOMES)}, not {outcome!r}")
+    row = await _locked(conn, order_id)
+    if row["state"] != "unconfirmed":
+        raise Conflict(f"order {row['external_ref']} is {row['state']}; only an unconfirmed one is resolved")
+    to_state, holder, words = {
+        "delivered": ("delivered", custody.Holder("recipient", row["dropoff_site"]), None),
+        "found": ("received", custody.Holder("shelf", row["pickup_site"]), f"found again: {note}"),
+        "lost": ("failed", None, f"lost: {note}"),
+    }[outcome]
+    if holder is not None:
+        await custody.hand_over(
+            conn, order_id, to=holder, at=at, moved_by=actor, evidence="person", detail=f"{outcome}: {note}"
+        )
+    await move(conn, order_id, to_state, at=at, cause=f"resolved by {actor}: {outcome}, {note}", reason=words)
+    detail = {"outcome": outcome, "note": note}
+    await audit.record(conn, at=at, actor=actor, action="order.resolve", subject=("order", order_id), detail=detail)
 
 
 async def cancel(conn: Connection, order_id: str, *, at: datetime, actor: str) -> None:

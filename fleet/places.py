@@ -117,6 +117,11 @@ def remove_home(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
+MAY_SHARE_PORT = hasattr(socket, "SO_REUSEPORT")
+"""Whether several processes can listen on one port. Linux spreads connections over them; macOS lets them share the port
+and gives new connections to one of them; Windows has no such thing."""
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a TCP port that was free a moment ago; who uses it must be ready to find it taken."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:

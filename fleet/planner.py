@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from fleet import housekeeping, planning, regions
+from fleet import books, flight_drafts, housekeeping, metrics, observing, planning, regions
 from fleet.changes import listen
 from fleet.db.database import DATABASE_ERRORS, Database
 from fleet.errors import FleetError
@@ -41,10 +41,12 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
     """Run the planner until ``stop``; a run that was under way is taken up again by the next planner."""
     holder = f"{runtime.name}/{new_id('life')}"
     wake = asyncio.Event()
-    async with Database.open(runtime.dsn, max_size=3) as database, asyncio.TaskGroup() as group:
+    async with Database.open(runtime.dsn, max_size=4) as database, asyncio.TaskGroup() as group:
         work = [
             group.create_task(_work(database, clock, home=runtime.home, holder=holder, wake=wake)),
-            group.create_task(housekeeping.run(database, clock)),
+            group.create_task(housekeeping.run(database, clock, runtime.retention, running=runtime.running)),
+            group.create_task(flight_drafts.run(database, clock)),
+            group.create_task(books.run(database, runtime.home, clock)),
             group.create_task(listen(runtime.dsn, lambda table: wake.set() if table in _TABLES else None)),
         ]
         runtime.ready()
@@ -59,7 +61,8 @@ async def _work(database: Database, clock: Clock, *, home: Path, holder: str, wa
             async with database.transaction() as conn:
                 claimed = await planning.claim(conn, holder=holder)
             if claimed is not None:
-                await _plan(database, clock, claimed, home=home, holder=holder)
+                with observing.timed(metrics.PLANNING_DURATION):
+                    await _plan(database, clock, claimed, home=home, holder=holder)
                 continue
         except DATABASE_ERRORS as error:
             _LOG.warning("database is away; trying again", error=str(error).strip())
@@ -81,8 +84,15 @@ async def _plan(database: Database, clock: Clock, run_row: dict[str, Any], *, ho
         result = await solve_in_child(problem, region, seconds=run_row["seconds"], seed=run_row["seed"])
     except (FleetError, RoutingError) as error:
         result = {"error": str(error)}
+    metrics.PLANNING_RUNS.inc(_outcome(result))
     _LOG.info("planned", run=run_id, error=result.get("error"), violations=len(result.get("violations") or []))
     await _record(database, clock, run_id, result, holder=holder)
+
+
+def _outcome(result: dict[str, Any]) -> str:
+    if result.get("error"):
+        return "failed"
+    return "invalid" if result.get("violations") else "planned"
 
 
 async def _record(database: Database, clock: Clock, run_id: str, result: dict[str, Any], *, holder: str) -> None:

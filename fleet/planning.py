@@ -8,14 +8,14 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, clearance, missions, orders, regions, vehicles, weather
+from fleet import audit, clearance, grounding, missions, orders, regions, vehicles, weather, workload
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.ids import new_id
 from hardware.profiles import load_profile
 from routing.formats.json import plan_from_json, problem_from_json, problem_hash, problem_to_json
 from routing.plan import Plan, Route, Trip
-from routing.problem import FleetVehicle, OrderRequest, Policy, Problem
+from routing.problem import Category, FleetVehicle, OrderRequest, Policy, Problem
 from telemetry.sqlfile import statements
 
 _SQL = statements("fleet.db.sql", "planning.sql")
@@ -87,11 +87,16 @@ async def build_problem(
     back_since = {row["vehicle_id"]: row["ended_at"] for row in ended}
     start = at + timedelta(seconds=LEAD_TIME_S)
     fleet = []
+    grounded = await grounding.vehicles_of(conn, region_id=region_id)
     for row in await vehicles.active(conn, region_id=region_id):
+        if row["vehicle_id"] in grounded:
+            continue
         profile = load_profile(row["type_id"])
         last = max(filter(None, (free_from.get(row["vehicle_id"]), back_since.get(row["vehicle_id"]))), default=at)
         available = max(start, last + timedelta(seconds=profile.turnaround_s)) if last != at else start
-        fleet.append(FleetVehicle(row["vehicle_id"], profile, row["home_site"], available, row["pad"]))
+        category = Category(row["category"])
+        home, pad = row["home_site"], row["pad"]
+        fleet.append(FleetVehicle(row["vehicle_id"], profile, home, available, pad, category=category))
     wind, temperature_c, report = await weather.for_planning(conn, region_id=region_id, at=at)
     problem = Problem(
         region=await regions.load(conn, region_id),
@@ -115,6 +120,7 @@ async def build_problem(
         temperature_c=temperature_c,
         given=await clearance.given(conn, region_id=region_id, at=at),
         policy=Policy(contingency=True),
+        airborne=await workload.airborne_limits(conn, fleet, region_id=region_id),
     )
     return problem, report
 
@@ -178,9 +184,17 @@ async def approve(conn: Connection, run_id: str, *, at: datetime, actor: str) ->
         if row["state"] != "received":
             continue
         if unserved.final:
-            await orders.move(conn, unserved.order_id, "failed", at=at, cause=f"plan {run_id}", reason=unserved.reason)
+            await orders.move(
+                conn,
+                unserved.order_id,
+                "failed",
+                at=at,
+                cause=f"plan {run_id}",
+                reason=unserved.reason,
+                reason_cause=unserved.cause or None,
+            )
         else:
-            await orders.explain(conn, unserved.order_id, unserved.reason, at=at)
+            await orders.explain(conn, unserved.order_id, unserved.reason, cause=unserved.cause, at=at)
     detail = {"missions": created, "unserved": len(plan.unserved)}
     await audit.record(conn, at=at, actor=actor, action="plan.approve", subject=("plan", run_id), detail=detail)
     return created

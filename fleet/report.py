@@ -8,7 +8,7 @@ from importlib.metadata import version
 from statistics import median
 from typing import Any
 
-from fleet import regions
+from fleet import alarm_rate, regions
 from fleet.db.database import Connection
 from fleet.tracks import Track, closest, energy_wh, from_rows, legs_m, length_m, zone_violations
 from fleet.version import VERSION
@@ -51,6 +51,7 @@ async def of_day(conn: Connection, *, region_id: str, clock: Clock) -> dict[str,
         },
         "seconds": _seconds(missions, clock),
         **await asyncio.to_thread(_measured, tracks, await rows("mission_times"), region),
+        "alarms": await _alarms(conn, missions, clock),
         "commands": {f"{row['kind']} {row['state']}": row["number"] for row in await rows("commands")},
         "versions": {
             "todoke": VERSION,
@@ -126,6 +127,15 @@ def _seconds(missions: list[dict[str, Any]], clock: Clock) -> dict[str, float | 
         return {"simulated": None, "wall": None}
     simulated = (max(ended) - min(started)).total_seconds()
     return {"simulated": round(simulated, 1), "wall": round(clock.wall_seconds(simulated), 1)}
+
+
+async def _alarms(conn: Connection, missions: list[dict[str, Any]], clock: Clock) -> dict[str, Any] | None:
+    """What sounded from the first departure to the last return, or to now while one is under way."""
+    started = [row for row in missions if row["started_at"]]
+    if not started:
+        return None
+    start, end = min(row["started_at"] for row in started), max(row["ended_at"] or clock.now() for row in started)
+    return await alarm_rate.of_period(conn, start=start, end=end, operators=None, speed=clock.speed)
 
 
 def _measured(tracks: list[Track], mission_rows: list[dict[str, Any]], region: Region) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import structlog
 
 from fleet.errors import BadRequest, FleetError
 from fleet.logs import configure
+from fleet.metrics_share import share
 from fleet.runtime import BEAT_S, Runtime, beat, load_runtime
 from telemetry.clock import Clock
 
@@ -42,7 +43,9 @@ async def serve(kind: str, runtime: Runtime) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     work = asyncio.ensure_future(find(kind)(runtime, runtime.clock, stop))
-    helpers = [asyncio.create_task(beat(runtime)), asyncio.create_task(_watch_parent(runtime, stop))]
+    # Only now: its metrics go where ``share`` has said.
+    watch_process = import_module("fleet.observing").watch_process
+    helpers = [asyncio.create_task(task) for task in (beat(runtime), _watch_parent(runtime, stop), watch_process())]
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -88,6 +91,7 @@ def main(kind: str, name: str, home: Path) -> int:
     try:
         runtime = load_runtime(home, name)
         configure(runtime.log_level)
+        share(home, name)
         return asyncio.run(serve(kind, runtime))
     except FleetError as error:
         configure("info")

@@ -14,6 +14,7 @@ from pathlib import Path
 from fleet.errors import StartFailed
 from fleet.places import write_private
 from telemetry.clock import Clock
+from telemetry.keeping import Limits
 
 FILE_NAME = "runtime.json"
 BEAT_S = 1.0
@@ -23,7 +24,8 @@ BEAT_S = 1.0
 class Runtime:
     """The parts of a running service: where they are, and who we are among them.
 
-    ``name`` is this process's own ("gateway-1"); it is also the name of its leases.
+    ``name`` is this process's own ("gateway-1"); it is also the name of its leases. ``apis`` processes share the
+    address of the API.
     """
 
     home: Path
@@ -42,6 +44,9 @@ class Runtime:
     language: str
     log_level: str
     supervisor_pid: int
+    metrics_token: str = field(default="", repr=False)
+    apis: int = 1
+    retention: Limits = field(default_factory=Limits)
     pids: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -50,6 +55,13 @@ class Runtime:
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
         host = f"[{self.api_host}]" if ":" in self.api_host else self.api_host
         return f"http://{anywhere.get(self.api_host, host)}:{self.api_port}"
+
+    def running(self) -> frozenset[str]:
+        """Return the names of the service's processes now; those of our own start where that cannot be read."""
+        try:
+            return frozenset(load_runtime(self.home).pids)
+        except StartFailed:
+            return frozenset(self.pids)
 
     def ready(self, name: str | None = None) -> None:
         """Say that this process serves; from then on its event loop must turn, or it is taken for hung."""
@@ -82,6 +94,7 @@ def load_runtime(home: Path, name: str = "") -> Runtime:
         )
         ca = Path(values["broker_ca"]) if values["broker_ca"] else None
         known = {item.name: values[item.name] for item in fields(Runtime)}
+        known["retention"] = Limits(**values["retention"])
     except FileNotFoundError as error:
         raise StartFailed(f"no service runs in {home}: start one with 'todoke serve'") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -17,7 +17,7 @@ from typing import Self
 
 import psycopg
 
-from fleet import regions
+from fleet import metrics_share, regions
 from fleet.config import Broker, Settings
 from fleet.db.database import Database
 from fleet.db.migrate import migrate
@@ -26,7 +26,7 @@ from fleet.embedded_broker import ACCEPTED, sign_in
 from fleet.errors import ConfigError, NotFound, StartFailed
 from fleet.keeper import Keeper, Part, RolePart, ServerPart
 from fleet.logs import Console, LogFile
-from fleet.places import free_port, hold, make_home, port_is_free
+from fleet.places import MAY_SHARE_PORT, free_port, hold, make_home, port_is_free
 from fleet.runtime import Runtime, with_pids
 from fleet.service_clock import settle_clock
 from telemetry.clock import Clock
@@ -38,7 +38,9 @@ PEER_S = 60.0
 
 def default_roles(settings: Settings) -> dict[str, list[str]]:
     """Return the processes of the service by name, in the order in which they are stopped last to first."""
-    names = [f"gateway-{number}" for number in range(1, settings.gateways + 1)] + ["planner", "api"]
+    names = [f"gateway-{number}" for number in range(1, settings.gateways + 1)] + ["planner"]
+    # One keeps its simple name; several share its address.
+    names += ["api"] if settings.apis == 1 else [f"api-{number}" for number in range(1, settings.apis + 1)]
     return {
         # -P: a folder 'fleet' where the command is given must not hide ours.
         name: [sys.executable, "-P", "-m", "fleet.role", name.split("-")[0], name, str(settings.home)]
@@ -123,11 +125,14 @@ class Supervisor:
         broker = await self._start_broker()
         self._runtime = self._describe(dsn, broker, port, clock)
         self._save()
+        metrics_share.clear(self._home)
         await self._start_roles()
         self._report("info", "ready", api=self._runtime.api_url, speed=clock.speed)
 
     def _settle_port(self) -> int:
         host, port = self.settings.api_host, self.settings.api_port
+        if self.settings.apis > 1 and not MAY_SHARE_PORT:
+            raise ConfigError("apis: this system does not let processes share a port (SO_REUSEPORT); use 1")
         try:
             if port == 0:
                 return free_port(host)
@@ -192,6 +197,9 @@ class Supervisor:
             language=self.settings.language,
             log_level=self.settings.log_level,
             supervisor_pid=os.getpid(),
+            apis=self.settings.apis,
+            metrics_token=self.settings.metrics_token,
+            retention=self.settings.retention,
         )
 
     async def _start_roles(self) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from psycopg.errors import ForeignKeyViolation
 
+from fleet import audit
 from fleet.db.database import Connection, Database
 from fleet.errors import BadRequest, Forbidden, NotFound, NotSignedIn
 from telemetry.sqlfile import statements
@@ -78,7 +79,7 @@ def password_matches(password: str, stored: str | None) -> bool:
     return hmac.compare_digest(found, bytes.fromhex(expected)) and stored is not None
 
 
-async def put(conn: Connection, *, user_id: str, display_name: str, role: str, at: datetime) -> None:
+async def put(conn: Connection, *, user_id: str, display_name: str, role: str, at: datetime, actor: str) -> None:
     """Create a user, or change name and role; raises ``BadRequest`` naming the field that is malformed."""
     if not _USER_ID.fullmatch(user_id):
         raise BadRequest(
@@ -88,11 +89,25 @@ async def put(conn: Connection, *, user_id: str, display_name: str, role: str, a
         raise BadRequest(f"display_name: 1 to {MAX_NAME} printable characters are needed")
     if role not in ROLES:
         raise BadRequest(f"role: {role!r} is not a role; known: {', '.join(ROLES)}")
-    values = {"user_id": user_id, "display_name": display_name, "role": role, "at": at}
-    await conn.execute(_SQL["upsert"], values)
+    now = {"display_name": display_name, "role": role, "disabled": False}
+    before = await (await conn.execute(_SQL["get"], {"user_id": user_id})).fetchone()
+    await conn.execute(_SQL["upsert"], {"user_id": user_id, "display_name": display_name, "role": role, "at": at})
+    changed = {name: [before[name], value] for name, value in now.items() if before and before[name] != value}
+    if before is None or changed:
+        action, detail = ("user.change", changed) if before else ("user.create", {"role": role})
+        await audit.record(conn, at=at, actor=actor, action=action, subject=("user", user_id), detail=detail)
 
 
-async def set_password(conn: Connection, user_id: str, password: str) -> None:
+async def disable(conn: Connection, user_id: str, *, at: datetime, actor: str) -> None:
+    """Let a user in no more, and end what sessions there are; ``put`` lets in again. Raises ``NotFound``."""
+    cursor = await conn.execute(_SQL["disable"], {"user_id": user_id})
+    if await cursor.fetchone() is None:
+        raise NotFound(f"there is no user {user_id!r}")
+    await conn.execute(_SQL["end_sessions"], {"user_id": user_id})
+    await audit.record(conn, at=at, actor=actor, action="user.disable", subject=("user", user_id))
+
+
+async def set_password(conn: Connection, user_id: str, password: str, *, at: datetime, actor: str) -> None:
     """Set a user's password; raises ``NotFound`` or ``BadRequest``."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise BadRequest(f"password: {MIN_PASSWORD} to {MAX_PASSWORD} characters are needed")
@@ -100,6 +115,7 @@ async def set_password(conn: Connection, user_id: str, password: str) -> None:
     cursor = await conn.execute(_SQL["set_password"], {"user_id": user_id, "password_hash": hashed})
     if await cursor.fetchone() is None:
         raise NotFound(f"there is no user {user_id!r}")
+    await audit.record(conn, at=at, actor=actor, action="user.password", subject=("user", user_id))
 
 
 async def new_link(conn: Connection, user_id: str) -> str:
@@ -158,6 +174,12 @@ async def of_session(conn: Connection, token: str) -> tuple[User, str]:
     if row is None:
         raise NotSignedIn("the session has ended; sign in again")
     return User(row["user_id"], row["display_name"], row["role"]), row["csrf_token"]
+
+
+async def pilots_signed_in(conn: Connection) -> int:
+    """Return how many pilots are signed in now."""
+    row = await (await conn.execute(_SQL["pilots_signed_in"])).fetchone()
+    return int(row["pilots"]) if row else 0
 
 
 async def sign_out(conn: Connection, token: str) -> None:

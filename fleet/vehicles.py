@@ -17,6 +17,7 @@ from hardware.errors import NotSupported
 from hardware.mavlink.address import MavlinkAddress
 from hardware.profiles import load_profile
 from routing.errors import BadInput
+from routing.problem import Category
 from routing.region.model import Region
 from routing.vehicle_type import VehicleKind
 from telemetry.sqlfile import statements
@@ -31,7 +32,7 @@ class NewVehicle:
 
     ``link`` is ``{"protocol": "mavlink", "bind": "127.0.0.1:14600"}`` with optional ``peer`` and
     ``system_id``, or ``{"protocol": "vda5050", "manufacturer": ..., "serial": ...}``. ``pad`` is the index of
-    the pad of the home site on which a drone stands; each has one of its own.
+    the pad of the home site on which a drone stands; each has one of its own. ``category`` is that of its flights.
     """
 
     vehicle_id: str
@@ -41,6 +42,7 @@ class NewVehicle:
     simulated: bool
     hardware_uid: str | None = None
     pad: int = 0
+    category: Category = Category.LEVEL_4
 
 
 def _check_link(link: dict[str, Any], kind: str, hardware_uid: str | None) -> None:
@@ -110,6 +112,7 @@ async def register(
         "link": Jsonb(vehicle.link),
         "hardware_uid": vehicle.hardware_uid,
         "simulated": vehicle.simulated,
+        "category": vehicle.category,
         "at": at,
     }
     try:
@@ -119,7 +122,7 @@ async def register(
         raise Conflict(f"{taken} of {vehicle.vehicle_id!r}: another vehicle has the same {taken}") from error
     if row is None:
         known = await get(conn, vehicle.vehicle_id)
-        same = ("type_id", "home_site", "pad", "hardware_uid", "simulated")
+        same = ("type_id", "home_site", "pad", "hardware_uid", "simulated", "category")
         if known["link"] != vehicle.link or any(known[name] != values[name] for name in same):
             raise Conflict(f"vehicle {vehicle.vehicle_id!r} is registered already with other data")
         if known["retired_at"] is not None:
@@ -146,9 +149,11 @@ async def active(conn: Connection, *, region_id: str | None = None, limit: int =
 async def retire(conn: Connection, vehicle_id: str, *, at: datetime, actor: str) -> None:
     """Take a vehicle out of service: it is not planned for, loaded or commanded any more.
 
-    Raises ``Conflict`` when it has been retired before.
+    Raises ``Conflict`` when it has been retired before, and while it is on a mission.
     """
     await get(conn, vehicle_id)
+    if await (await conn.execute(_SQL["on_mission"], {"vehicle_id": vehicle_id})).fetchone() is not None:
+        raise Conflict(f"vehicle {vehicle_id!r} is on a mission; retire it when that has ended")
     row = await (await conn.execute(_SQL["retire"], {"vehicle_id": vehicle_id, "at": at})).fetchone()
     if row is None:
         raise Conflict(f"vehicle {vehicle_id!r} is retired already")

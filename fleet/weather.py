@@ -24,12 +24,17 @@ USUAL_C = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One observation or forecast for the region: wind where it blows from, in degrees clockwise from north."""
+    """One observation or forecast for the region: wind where it blows from, in degrees clockwise from north.
+
+    ``None``: nobody has measured it.
+    """
 
     wind_from_deg: float
     wind_mps: float
     gust_mps: float
     temperature_c: float | None = None
+    rain_mm_h: float | None = None
+    visibility_m: float | None = None
 
     def wind(self) -> Wind:
         """The wind as planning has it: where the air goes to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.postgres import (
     plain_role_database,
     running_server,
     server_dsn,
+    server_has_timescaledb,
     template_database,
 )
 
@@ -70,6 +72,19 @@ async def native_dsn(plain_dsn: str) -> str:
     """Dsn of a migrated database with samples on native partitions, also where there is TimescaleDB."""
     await migrate(plain_dsn)
     return plain_dsn
+
+
+@pytest.fixture(params=["as the server has it", "native"])
+def either_dsn(request: pytest.FixtureRequest, postgres_server: str) -> str:
+    """Dsn of a migrated database; where there is TimescaleDB the test runs on native partitions, too."""
+    if request.param == "native" and not asyncio.run(server_has_timescaledb(postgres_server)):
+        pytest.skip("the server has native partitions only, and the test runs on them as it is")
+    if request.param == "native":
+        plain: str = request.getfixturevalue("plain_dsn")
+        asyncio.run(migrate(plain))
+        return plain
+    found: str = request.getfixturevalue("dsn")
+    return found
 
 
 @pytest.fixture

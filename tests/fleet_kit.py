@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
-from fleet import custody, missions, orders, planning, regions, users, vehicles
+from fleet import (
+    custody,
+    emergency_airspace,
+    missions,
+    orders,
+    planning,
+    regions,
+    users,
+    vehicles,
+    weather,
+)
 from fleet.db.database import Connection, Database
 from fleet.orders import NewOrder
 from fleet.users import User
 from fleet.vehicles import NewVehicle
 from routing.formats.json import plan_to_json
+from routing.problem import Category
 from routing.region.model import Region
 from routing.solve import solve
 from routing.validate import validate
+from telemetry import store
+from telemetry.batch import Batch
+from telemetry.row import to_row
+from telemetry.sample import Sample
 from tests.problems import START, village
 
+CALM = weather.Report(wind_from_deg=270.0, wind_mps=1.0, gust_mps=2.0)
 DRONE_LINK = {"protocol": "mavlink", "bind": "127.0.0.1:14600"}
 ROBOT_LINK = {"protocol": "vda5050", "manufacturer": "test", "serial": "robot-1"}
 
@@ -111,7 +128,9 @@ class World:
         return await self._register(vehicle_id, "sidewalk_robot", {**ROBOT_LINK, "serial": vehicle_id})
 
     async def _register(self, vehicle_id: str, type_id: str, link: dict[str, Any], pad: int = 0) -> str:
-        new = NewVehicle(vehicle_id, type_id, "hub-1", link, simulated=True, pad=pad)
+        # Of the category in which one pilot may have several in the air.
+        category = Category.LEVEL_3_5
+        new = NewVehicle(vehicle_id, type_id, "hub-1", link, simulated=True, pad=pad, category=category)
         async with self.database.transaction() as conn:
             await vehicles.register(conn, new, region_id=self.region.region_id, at=self.at, actor="admin")
         return vehicle_id
@@ -156,14 +175,30 @@ class World:
         """Plan all that waits and approve it; return the missions, soonest first."""
         return await self.approve(await self.propose())
 
+    async def store(self, samples: Sequence[Sample]) -> None:
+        """Store samples as one batch, which is a transaction of its own."""
+        async with await AsyncConnection.connect(self.database.dsn) as conn:
+            await store.write_batch(conn, Batch([to_row(sample) for sample in samples]), writer="test")
+
     async def load(self, mission_id: str) -> None:
         """Load a mission's parcels."""
         async with self.database.transaction() as conn:
             await missions.load(conn, mission_id, at=self.at, actor="crew")
 
-    async def accept(self, mission_id: str) -> None:
-        """Accept a mission's launch."""
+    async def look_around(self, report: weather.Report = CALM) -> None:
+        """Report the weather, and that somebody has looked for emergency airspace."""
         async with self.database.transaction() as conn:
+            await self._look_around(conn, report)
+
+    async def _look_around(self, conn: Connection, report: weather.Report) -> None:
+        values: dict[str, Any] = {"region_id": self.region.region_id, "at": self.at}
+        await weather.record(conn, report, observed_at=self.at, actor="station", **values)
+        await emergency_airspace.record_check(conn, source="test", actor="dispatcher", **values)
+
+    async def accept(self, mission_id: str) -> None:
+        """Accept a mission's launch, on a calm day without emergency airspace."""
+        async with self.database.transaction() as conn:
+            await self._look_around(conn, CALM)
             await missions.accept(conn, mission_id, at=self.at, actor="pilot")
 
     async def move(self, mission_id: str, *states: str, reason: str | None = None) -> None:
@@ -197,10 +232,10 @@ class World:
                 position=None,
             )
 
-    async def unload(self, mission_id: str) -> list[str]:
+    async def unload(self, mission_id: str, *, missing: Sequence[str] = ()) -> list[str]:
         """Unload what came back."""
         async with self.database.transaction() as conn:
-            return await missions.unload(conn, mission_id, at=self.at, actor="crew")
+            return await missions.unload(conn, mission_id, at=self.at, actor="crew", missing=missing)
 
     async def mission(self, mission_id: str) -> dict[str, Any]:
         """Return a mission."""
@@ -230,7 +265,8 @@ class World:
     async def user(self, user_id: str, role: str) -> User:
         """Make a user."""
         async with self.database.transaction() as conn:
-            await users.put(conn, user_id=user_id, display_name=user_id.title(), role=role, at=self.at)
+            name = user_id.title()
+            await users.put(conn, user_id=user_id, display_name=name, role=role, at=self.at, actor="test")
         return User(user_id, user_id.title(), role)
 
     async def session(self, user_id: str, role: str) -> users.Session:

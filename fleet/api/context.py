@@ -18,6 +18,7 @@ from fleet.errors import Forbidden, NotFound, NotSignedIn
 from fleet.live import LiveView
 from fleet.runtime import Runtime
 from fleet.users import User
+from hardware.mqtt import MqttClient
 from telemetry.clock import Clock
 
 COOKIE = "todoke_session"
@@ -52,7 +53,12 @@ class Context:
     clock: Clock
     database: Database
     live: LiveView
-    sign_in_limit: RateLimit = field(default_factory=lambda: RateLimit(30, 60.0))
+    bus: MqttClient | None = None
+    sign_in_limit: RateLimit = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Each process counts for itself, so they share what one alone would allow; a person who mistypes needs a few.
+        self.sign_in_limit = RateLimit(max(5, 30 // self.runtime.apis), 60.0)
 
     async def region_id(self, conn: Connection) -> str:
         """Return the region served: the oldest one; raises ``NotFound`` when there is none yet."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
 from fleet import delays, missions
 from fleet.api.context import Ctx, Signed
 
 router = APIRouter(prefix="/api/missions")
+
+
+class UnloadIn(BaseModel):
+    """The orders whose parcels were not in the vehicle, although nobody saw them handed over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    missing: list[Annotated[str, Field(max_length=64)]] = Field(default=[], max_length=100)
 
 
 def _shown(row: dict[str, Any], late: dict[str, timedelta]) -> dict[str, Any]:
@@ -68,11 +77,12 @@ async def accept(mission_id: str, ctx: Ctx, user: Signed) -> None:
 
 
 @router.post("/{mission_id}/unload")
-async def unload(mission_id: str, ctx: Ctx, user: Signed) -> dict[str, list[str]]:
-    """Ground crew: undelivered parcels are back on the shelf."""
+async def unload(mission_id: str, ctx: Ctx, user: Signed, body: UnloadIn | None = None) -> dict[str, list[str]]:
+    """Ground crew: undelivered parcels are back on the shelf, or missing."""
     user.require("ground_crew")
+    missing = body.missing if body else ()
     async with ctx.database.transaction() as conn:
-        back = await missions.unload(conn, mission_id, at=ctx.clock.now(), actor=user.user_id)
+        back = await missions.unload(conn, mission_id, at=ctx.clock.now(), actor=user.user_id, missing=missing)
     return {"orders": back}
 
 

@@ -15,7 +15,7 @@ from fleet.errors import BadRequest
 
 router = APIRouter(prefix="/api/orders")
 
-State = Literal["received", "planned", "loaded", "underway", "delivered", "failed", "cancelled"]
+State = Literal["received", "planned", "loaded", "underway", "unconfirmed", "delivered", "failed", "cancelled"]
 
 
 class OrderIn(BaseModel):
@@ -33,6 +33,15 @@ class OrderIn(BaseModel):
     earliest: Moment
     latest: Moment
     priority: int = Field(default=0, ge=0, le=100)
+
+
+class ResolveIn(BaseModel):
+    """What has become of a delivery that nobody has seen, and how that is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome: Annotated[str, Field(max_length=16)]
+    note: Annotated[Text, Field(min_length=1, max_length=500)]
 
 
 def _shown(row: dict[str, Any], late: dict[str, timedelta], now: datetime) -> dict[str, Any]:
@@ -108,6 +117,14 @@ async def one(order_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
         events = await orders.events(conn, order_id)
         chain = await custody.chain(conn, order_id)
     return {**_shown(row, late, now), "events": events, "custody": chain}
+
+
+@router.post("/{order_id}/resolve", status_code=204)
+async def resolve(order_id: str, body: ResolveIn, ctx: Ctx, user: Signed) -> None:
+    """Say what has become of a delivery that nobody has seen."""
+    user.require("dispatcher")
+    async with ctx.database.transaction() as conn:
+        await orders.resolve(conn, order_id, body.outcome, note=body.note, at=ctx.clock.now(), actor=user.user_id)
 
 
 @router.post("/{order_id}/cancel", status_code=204)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -38,9 +39,16 @@ _FIELD = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): (.+)", re.DOTALL)
 _MALFORMED = "The request is malformed"
 
 
-def problem(status: int, title: str, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
-    """Return a problem details response."""
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+def problem(
+    status: int,
+    title: str,
+    detail: str,
+    errors: list[dict[str, str]] | None = None,
+    *,
+    more: Mapping[str, Any] | None = None,
+) -> JSONResponse:
+    """Return a problem details response; ``more`` are members of its own."""
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail, **(more or {})}
     if errors:
         body["errors"] = errors
     return JSONResponse(body, status, headers=_HEADERS.get(status), media_type="application/problem+json")

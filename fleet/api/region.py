@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from fastapi import APIRouter, Request, Response
 from fleet import regions
 from fleet.api.context import Ctx, Signed
 from routing import shade
+from routing.airspace import ZONE_MARGIN_M
 from routing.geo import Position
-from routing.region.model import GroundEdge, Region
+from routing.region.model import GroundEdge, Region, Zone
 
 router = APIRouter(prefix="/api")
 
@@ -22,7 +24,7 @@ _HILLSHADE_VERSION = 1
 
 @router.get("/region")
 async def region(ctx: Ctx, user: Signed) -> dict[str, Any]:
-    """Return what a map of the region served shows: sites, zones, obstacles, ways, water and buildings."""
+    """Return what a map of the region served shows: sites, zones, lanes, obstacles, ways, water, buildings."""
     user.require("viewer")
     async with ctx.database.transaction() as conn:
         found = await regions.load(conn, await ctx.region_id(conn))
@@ -88,15 +90,16 @@ def _drawing(region: Region) -> dict[str, Any]:
             }
             for site in region.sites
         ],
-        "zones": [
+        "zones": [_zone(zone) for zone in region.zones],
+        "lanes": [
             {
-                "zone_id": zone.zone_id,
-                "kind": zone.kind,
-                "name_ja": zone.name_ja,
-                "name_en": zone.name_en,
-                "ring": zone.ring,
+                "section_id": lane.section_id,
+                "line": [_point(point) for point in lane.line],
+                "width_m": lane.width_m,
+                "one_way": lane.one_way,
+                "capacity": lane.capacity,
             }
-            for zone in region.zones
+            for lane in region.lanes
         ],
         "obstacles": [
             {
@@ -114,6 +117,25 @@ def _drawing(region: Region) -> dict[str, Any]:
         ],
         "ways": _lines(region, [edge for edge in region.edges if edge.robot]),
         "other_ways": _lines(region, [edge for edge in region.edges if not edge.robot]),
+    }
+
+
+def _zone(zone: Zone) -> dict[str, Any]:
+    """All that says whom a zone keeps out, where and when. Minutes of a period are of the day in UTC."""
+    return {
+        "zone_id": zone.zone_id,
+        "kind": zone.kind,
+        "name_ja": zone.name_ja,
+        "name_en": zone.name_en,
+        "ring": zone.ring,
+        "floor_m": zone.floor_m,
+        "floor_reference": zone.floor_reference.value,
+        "ceiling_m": zone.ceiling_m,
+        "ceiling_reference": zone.ceiling_reference.value,
+        "restriction": zone.restriction.value,
+        "conditions": zone.conditions,
+        "margin_m": ZONE_MARGIN_M if zone.margin_m is None else zone.margin_m,
+        "schedule": [asdict(period) for period in zone.schedule],
     }
 
 

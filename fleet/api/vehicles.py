@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet import commands, missions, regions, vehicles, way_home
 from fleet.api.context import Ctx, Signed
-from fleet.api.fields import Moment
-from fleet.errors import BadRequest, NotFound
-from telemetry import history, store
-from telemetry.sample import Sample
+from fleet.errors import NotFound
+from routing.problem import Category
+from telemetry import store
 
 router = APIRouter(prefix="/api/vehicles")
 
@@ -30,6 +29,7 @@ class VehicleIn(BaseModel):
     link: dict[str, Any]
     simulated: bool
     hardware_uid: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{1,36}$")
+    category: Category = Category.LEVEL_4
 
 
 class CommandIn(BaseModel):
@@ -47,6 +47,7 @@ async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
     user.require("viewer")
     async with ctx.database.transaction() as conn:
         rows = await vehicles.active(conn, region_id=await ctx.region_id(conn))
+    ctx.live.look_for_silence()
     return {"vehicles": [{**row, "live": ctx.live.get(row["vehicle_id"])} for row in rows]}
 
 
@@ -70,30 +71,6 @@ async def latest_sample(vehicle_id: str, ctx: Ctx, user: Signed) -> dict[str, An
     if not found:
         raise NotFound(f"no sample of {vehicle_id} is stored yet")
     return asdict(found[0])
-
-
-@router.get("/{vehicle_id}/track")
-async def track(
-    vehicle_id: str,
-    ctx: Ctx,
-    user: Signed,
-    start: Moment,
-    end: Moment,
-    max_points: Annotated[int, Query(ge=2, le=10_000)] = 500,
-) -> dict[str, Any]:
-    """Return where a vehicle was, thinned to ``max_points``."""
-    user.require("viewer")
-    if end <= start:
-        raise BadRequest("end: must be after start")
-    async with ctx.database.transaction() as conn:
-        await vehicles.get(conn, vehicle_id)
-        points = await history.track(conn, vehicle_id, start, end, max_points)
-    return {"points": [_point(sample) for sample in points if sample.lat_e7 is not None]}
-
-
-def _point(sample: Sample) -> list[Any]:
-    scaled = ((sample.lat_e7, 1e7), (sample.lon_e7, 1e7), (sample.alt_amsl_cm, 100), (sample.battery_pct_x10, 10))
-    return [sample.t, *(None if value is None else value / scale for value, scale in scaled)]
 
 
 @router.get("/{vehicle_id}/way-home")

@@ -24,6 +24,8 @@ class WeatherIn(BaseModel):
     wind_mps: float = Field(ge=0, le=100, allow_inf_nan=False)
     gust_mps: float | None = Field(default=None, ge=0, le=150, allow_inf_nan=False)
     temperature_c: float | None = Field(default=None, ge=-60, le=60, allow_inf_nan=False)
+    rain_mm_h: float | None = Field(default=None, ge=0, le=500, allow_inf_nan=False)
+    visibility_m: float | None = Field(default=None, ge=0, le=100_000, allow_inf_nan=False)
     observed_at: Moment | None = None
 
 
@@ -42,6 +44,8 @@ async def report(ctx: Ctx, user: Signed, body: WeatherIn) -> dict[str, Any]:
         body.wind_mps,
         body.wind_mps if body.gust_mps is None else body.gust_mps,
         body.temperature_c,
+        body.rain_mm_h,
+        body.visibility_m,
     )
     async with ctx.database.transaction() as conn:
         row = await weather.record(

@@ -10,15 +10,24 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_dumps
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection = AsyncConnection[DictRow]
 
-DATABASE_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
-"""The database is away, restarting or overloaded; what was asked may be tried again."""
+DATABASE_ERRORS = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    # To psycopg these are internal errors; they are a database that only reads for now, or that has thrown us out.
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+    errors.InFailedSqlTransaction,
+)
+"""The database is away, restarting, overloaded or takes nothing now; what was asked may be tried again."""
 
 
 def _encode(value: object) -> str:
@@ -44,7 +53,8 @@ class Database:
         kwargs: dict[str, Any] = {
             "row_factory": dict_row,
             "autocommit": True,
-            "options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000",
+            # No statement of ours runs long enough to be worth compiling, which takes 0.1 s for those over many days.
+            "options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 -c jit=off",
         }
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,

@@ -6,14 +6,16 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg.errors import Diagnostic
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, tuple_row
 
 from fleet.errors import SchemaError
 
@@ -108,9 +110,10 @@ def _log_warning(said: Diagnostic) -> None:
         _LOG.warning("migration_warning", message=said.message_primary, hint=said.message_hint)
 
 
-async def _applied(connection: AsyncConnection[TupleRow]) -> list[_Applied]:
-    rows = await connection.execute("SELECT number, name, sha256 FROM schema_migration ORDER BY number")
-    return [_Applied(*row) for row in await rows.fetchall()]
+async def _applied(connection: AsyncConnection[Any]) -> list[_Applied]:
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute("SELECT number, name, sha256 FROM schema_migration ORDER BY number")
+        return [_Applied(*row) for row in await cursor.fetchall()]
 
 
 async def _apply(connection: AsyncConnection[TupleRow], migration: Migration) -> None:
@@ -123,6 +126,19 @@ async def _apply(connection: AsyncConnection[TupleRow], migration: Migration) ->
             )
     except psycopg.Error as error:
         raise SchemaError(f"migration {migration.name} failed and changed nothing: {error}") from error
+
+
+@cache
+def _shipped() -> tuple[Migration, ...]:
+    return tuple(read_migrations(shipped_folders()))
+
+
+async def unapplied(connection: AsyncConnection[Any]) -> list[str]:
+    """Return the names of this code's migrations that the database does not have. Raises ``SchemaError``."""
+    try:
+        return [migration.name for migration in _pending(_shipped(), await _applied(connection))]
+    except psycopg.errors.UndefinedTable as error:
+        raise SchemaError("the database has no schema yet; start the service once") from error
 
 
 async def migrate(dsn: str, *, folders: Sequence[Traversable] | None = None) -> list[str]:

@@ -29,8 +29,8 @@ REPLAN_S = 60.0
 RESUME_S = 20.0
 """Domain seconds after which the pilot resumes a mission that the vehicle itself has put on hold."""
 PLAN_SECONDS = 3.0
-WEATHER_S = 1_200.0
-"""Domain seconds between two weather reports."""
+LOOKS_S = 300.0
+"""Domain seconds between two looks at the weather and at the page of emergency airspace."""
 
 
 class Worker(ABC):
@@ -73,11 +73,11 @@ class Worker(ABC):
 
 
 class Dispatcher(Worker):
-    """Has plans made for what waits, approves those that are proposed, and tells the weather now and then."""
+    """Has plans made for what waits, approves those that are proposed, and looks at the weather and the airspace."""
 
     _asked_for: frozenset[str] = frozenset()
     _asked_at = float("-inf")
-    _told_at = float("-inf")
+    _looked_at = float("-inf")
 
     def __init__(self, api_url: str, token: str, clock: Clock, weather: Report) -> None:
         super().__init__(api_url, token, clock)
@@ -85,7 +85,7 @@ class Dispatcher(Worker):
 
     async def round(self) -> None:
         """Ask for a plan, or approve one."""
-        await self._tell_the_weather()
+        await self._look_around()
         plans = (await self.get("/api/plans"))["plans"]
         proposed = [plan for plan in plans if plan["state"] == "proposed"]
         for plan in proposed:
@@ -99,12 +99,14 @@ class Dispatcher(Worker):
             self._asked_for, self._asked_at = ids, now
             await self.post("/api/plans", {"seconds": PLAN_SECONDS})
 
-    async def _tell_the_weather(self) -> None:
+    async def _look_around(self) -> None:
         now = self.clock.now().timestamp()
-        if now - self._told_at > WEATHER_S:
+        if now - self._looked_at > LOOKS_S:
             told = {name: value for name, value in asdict(self._weather).items() if value is not None}
-            if (await self.post("/api/weather", told)).is_success:
-                self._told_at = now
+            weather = await self.post("/api/weather", told)
+            airspace = await self.post("/api/airspace/checks", {"source": "the scripted day has none"})
+            if weather.is_success and airspace.is_success:
+                self._looked_at = now
 
 
 class GroundCrew(Worker):

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from fleet import missions, orders, regions, users, vehicles
+from fleet import missions, orders, regions, users, vehicles, workload
 from fleet.db.database import Connection, Database
 from fleet.embedded_broker import add_robot_user
 from fleet.errors import FleetError, StartFailed
@@ -22,6 +22,7 @@ from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot
 from fleet.scenarios.orders import morning_csv
 from fleet.simulation import SimulatedBroker, Simulation, describe_drones, describe_robots
 from fleet.weather import Report
+from routing.problem import Category
 from routing.region.model import Region, Site, SiteKind
 from telemetry.clock import Clock
 
@@ -185,7 +186,16 @@ async def _furnish(conn: Connection, day: Day, fleet: list[vehicles.NewVehicle])
     now = day.clock.now()
     await regions.store(conn, day.region, at=now)
     for user_id, (name, role) in STAFF.items():
-        await users.put(conn, user_id=user_id, display_name=name, role=role, at=now)
+        await users.put(conn, user_id=user_id, display_name=name, role=role, at=now, actor="admin")
+    await workload.set_limit(
+        conn,
+        region_id=day.region.region_id,
+        category=Category.LEVEL_4,
+        most=min(max(1, len(fleet)), workload.MOST),
+        source="the made-up permit of a scripted day",
+        at=now,
+        actor="admin",
+    )
     for new in fleet:
         await vehicles.register(conn, new, region_id=day.region.region_id, at=now, actor="admin")
 

@@ -95,7 +95,7 @@ class ConsolePage:
 
     async def put_a_switch_in_the_live_line(self) -> None:
         """Before signing in: let ``cut`` and ``mend`` interrupt the live connection, and nothing else."""
-        await self.page.route_web_socket(re.compile(r"/api/live$"), self._connect)
+        await self.page.route_web_socket(re.compile(r"/api/live(\?|$)"), self._connect)
 
     async def _connect(self, line: WebSocketRoute) -> None:
         if self._cut:

@@ -170,6 +170,13 @@ class Watcher:
             cursor = await conn.execute("SELECT count(*) AS n FROM sample WHERE vehicle_id = %s", [vehicle_id])
             return int((await cursor.fetchone())["n"])
 
+    async def unheard_s(self, vehicle_id: str) -> list[float]:
+        """Return how long nobody listened to a vehicle, each time (domain seconds)."""
+        statement = """SELECT extract(epoch FROM ended_at - began_at)::float8 AS seconds FROM telemetry_gap
+            WHERE vehicle_id = %s AND cause = 'not_listening' ORDER BY began_at"""
+        async with self._connection() as conn:
+            return [row["seconds"] for row in await (await conn.execute(statement, [vehicle_id])).fetchall()]
+
     async def proof(self) -> dict[str, Any]:
         """Return how the database compares with the simulators' own logs."""
         async with self._connection() as conn:

@@ -10,10 +10,7 @@ import pytest
 from fleet import missions, planning, vehicles
 from fleet.live import encode_snapshot
 from routing.formats.json import plan_from_json
-from telemetry.batch import Batch
-from telemetry.row import to_row
 from telemetry.sample import Sample
-from telemetry.store import write_batch
 from tests.api_kit import Api, assert_problem
 from tests.fleet_kit import DRONE_LINK, ROBOT_LINK
 from tests.problems import START, minutes
@@ -98,6 +95,7 @@ async def test_a_mission_is_loaded_accepted_and_unloaded_by_those_who_may(api: A
     (mission_id,) = await api.world.approve(await _proposed(api))
     crew, pilot, dispatcher = await api.as_("ground_crew"), await api.as_("pilot"), await api.as_("dispatcher")
     path = f"/api/missions/{mission_id}"
+    await api.world.look_around()
 
     assert_problem(await pilot.post(f"{path}/accept"), 409)
     assert (await crew.post(f"{path}/load")).status_code == 204
@@ -268,11 +266,10 @@ def _sample(minute: float) -> Sample:
 
 
 async def _stored(api: Api, *samples: Sample) -> None:
-    async with api.world.database.transaction() as conn:
-        await write_batch(conn, Batch([to_row(sample) for sample in samples]), writer="test")
+    await api.world.store(samples)
 
 
-async def test_samples_come_back_as_the_newest_and_as_a_track(api: Api) -> None:
+async def test_samples_come_back_as_the_newest(api: Api) -> None:
     await api.world.drone()
     viewer = await api.as_("viewer")
     assert_problem(await viewer.get("/api/vehicles/drone-1/sample"), 404)
@@ -280,35 +277,8 @@ async def test_samples_come_back_as_the_newest_and_as_a_track(api: Api) -> None:
     await _stored(api, *(_sample(minute) for minute in range(10)))
 
     newest = (await viewer.get("/api/vehicles/drone-1/sample")).json()
-    track = await viewer.get(
-        "/api/vehicles/drone-1/track",
-        params={"start": START.isoformat(), "end": minutes(5).isoformat(), "max_points": 100},
-    )
 
     assert (newest["seq"], newest["lat_e7"]) == (9, 350_000_000)
-    points = track.json()["points"]
-    assert len(points) == 5
-    assert points[1] == ["2026-04-01T00:01:00Z", 35.0, 138.0001, 600.0, 90.5]
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ({"max_points": "1"}, "max_points"),
-        ({"max_points": "10001"}, "max_points"),
-        ({"max_points": "many"}, "max_points"),
-        ({"start": "yesterday"}, "start"),
-        ({"start": "2026-04-01T00:00:00"}, "start"),
-        ({"start": "0001-01-01T00:00:00+14:00"}, "start"),
-        ({"end": "9999-12-31T23:59:59-12:00"}, "end"),
-        ({"end": "2026-03-01T00:00:00Z"}, "end"),
-    ],
-)
-async def test_a_malformed_question_for_a_track_is_refused_by_name(api: Api, query: dict[str, str], field: str) -> None:
-    await api.world.drone()
-    whole = {"start": "2026-04-01T00:00:00Z", "end": "2026-04-01T01:00:00Z"} | query
-
-    assert_problem(await (await api.as_("viewer")).get("/api/vehicles/drone-1/track", params=whole), 422, field=field)
 
 
 async def test_the_report_tells_of_the_day_what_is_stored(api: Api) -> None:

@@ -30,6 +30,8 @@ BODIES: list[dict[str, Any]] = [
     {"vehicle_id": "drone-9", "type_id": "multirotor_1kg", "home_site": "hub-1", "link": DRONE_LINK, "simulated": True},
     {"user_id": "kato", "password": "x"},
     {"token": "x"},
+    {"revision": 0, "reason": "x", "changes": {"safety": "x"}},
+    {"scope_kind": "vehicle", "scope_id": "drone-1", "idempotency_key": "k", "classes": []},
 ]
 
 

@@ -17,7 +17,7 @@ from tests.fleet_kit import DRONE_LINK, World, until
 from tests.integration.test_api_orders import ORDER
 from tests.postgres import TestServer
 
-SPAN = "start=2026-04-01T00:00:00Z&end=2026-04-01T01:00:00Z"
+PERIOD = "from=2026-04-01T00:00:00Z&to=2026-04-01T01:00:00Z"
 VEHICLE = {"vehicle_id": "drone-9", "type_id": "multirotor_1kg", "home_site": "hub-1", "link": DRONE_LINK,
            "simulated": True}  # fmt: skip
 
@@ -29,12 +29,24 @@ TAKES: dict[str, tuple[str, Any]] = {
     "GET /api/region/hillshade.png": ("viewer", None),
     "GET /api/orders": ("viewer", None),
     "GET /api/weather": ("viewer", None),
+    "GET /api/launch": ("viewer", None),
+    "POST /api/region/hold": ("pilot", {"idempotency_key": "k"}),
+    "GET /api/groundings": ("viewer", None),
+    "POST /api/groundings": ("pilot", {"scope_kind": "vehicle", "scope_id": "x", "reason": "inspection"}),
+    "POST /api/groundings/{grounding_id}/lift": ("pilot", {"reason": "inspected"}),
+    "GET /api/airspace/emergencies": ("viewer", None),
+    "POST /api/airspace/emergencies": ("dispatcher", {"name": "x", "ring": []}),
+    "POST /api/airspace/emergencies/{airspace_id}/withdraw": ("dispatcher", None),
+    "POST /api/airspace/checks": ("dispatcher", {"source": "the civil aviation bureau's page"}),
+    "GET /api/pilot-limits": ("viewer", None),
+    "PUT /api/pilot-limits/{category}": ("administrator", {"most": 2, "source": "permit"}),
     "POST /api/weather": ("dispatcher", {"wind_from_deg": 0, "wind_mps": 0}),
     "GET /api/vehicles/{vehicle_id}/way-home": ("viewer", None),
     "POST /api/orders": ("dispatcher", ORDER),
     "POST /api/orders/import": ("dispatcher", None),
     "GET /api/orders/{order_id}": ("viewer", None),
     "POST /api/orders/{order_id}/cancel": ("dispatcher", None),
+    "POST /api/orders/{order_id}/resolve": ("dispatcher", {"outcome": "lost", "note": "not found"}),
     "POST /api/plans": ("dispatcher", None),
     "GET /api/plans": ("viewer", None),
     "GET /api/plans/{run_id}": ("viewer", None),
@@ -49,12 +61,60 @@ TAKES: dict[str, tuple[str, Any]] = {
     "GET /api/vehicles": ("viewer", None),
     "POST /api/vehicles": ("administrator", VEHICLE),
     "GET /api/vehicles/{vehicle_id}/sample": ("viewer", None),
-    f"GET /api/vehicles/{{vehicle_id}}/track?{SPAN}": ("viewer", None),
+    f"GET /api/vehicles/{{vehicle_id}}/track?{PERIOD}": ("viewer", None),
+    f"GET /api/vehicles/{{vehicle_id}}/series?{PERIOD}&field=speed": ("viewer", None),
+    f"GET /api/vehicles/{{vehicle_id}}/events?{PERIOD}": ("viewer", None),
+    f"GET /api/vehicles/{{vehicle_id}}/gaps?{PERIOD}": ("viewer", None),
+    f"GET /api/history/area?{PERIOD}&bbox=138,35,139,36": ("viewer", None),
     "POST /api/vehicles/{vehicle_id}/commands": ("pilot", {"kind": "hold", "idempotency_key": "k"}),
     "GET /api/commands": ("viewer", None),
     "GET /api/commands/{command_id}": ("viewer", None),
     "POST /api/commands/{command_id}/confirm": ("pilot", None),
+    "GET /api/alarms": ("viewer", None),
+    "GET /api/alarms/table": ("viewer", None),
+    "GET /api/alarms/rate": ("viewer", None),
+    "GET /api/alarms/{alarm_id}": ("viewer", None),
+    "POST /api/alarms/{alarm_id}/acknowledge": ("pilot", None),
+    "POST /api/alarms/{alarm_id}/shelve": ("pilot", {"minutes": 5, "reason": "known"}),
+    "POST /api/alarms/{alarm_id}/unshelve": ("pilot", None),
     "GET /api/report": ("viewer", None),
+    "GET /api/vehicles/{vehicle_id}/log": ("viewer", None),
+    "GET /api/vehicles/{vehicle_id}/log.csv": ("viewer", None),
+    "GET /api/vehicles/{vehicle_id}/log.html": ("viewer", None),
+    "GET /api/vehicles/{vehicle_id}/particulars": ("viewer", None),
+    "PUT /api/vehicles/{vehicle_id}/particulars": ("dispatcher", {}),
+    "GET /api/pilots/{user_id}/particulars": ("viewer", None),
+    "PUT /api/pilots/{user_id}/particulars": ("dispatcher", {"name": "x"}),
+    "POST /api/vehicles/{vehicle_id}/flights": ("pilot", {}),
+    "POST /api/vehicles/{vehicle_id}/inspections": ("ground_crew or pilot", {"place": "x", "items": {}}),
+    "POST /api/vehicles/{vehicle_id}/maintenance": (
+        "ground_crew or pilot",
+        {"work": "x", "reason": "x", "place": "x"},
+    ),
+    "POST /api/vehicles/{vehicle_id}/defects": ("ground_crew or pilot", {"text": "x"}),
+    "GET /api/log-entries/{entry_id}": ("viewer", None),
+    "PATCH /api/log-entries/{entry_id}": (
+        "ground_crew or dispatcher",
+        {"revision": 0, "reason": "x", "changes": {}},
+    ),
+    "POST /api/log-entries/{entry_id}/action": ("ground_crew or pilot", {"revision": 0, "action": "x"}),
+    "POST /api/log-entries/{entry_id}/sign": ("pilot", {"revision": 0}),
+    "GET /api/log-forms": ("viewer", None),
+    "GET /api/flights/{flight_id}/samples.csv": ("viewer", None),
+    "GET /api/incident-classes": ("viewer", None),
+    "POST /api/incidents": (
+        "dispatcher",
+        {"scope_kind": "vehicle", "scope_id": "x", "idempotency_key": "k"},
+    ),
+    "GET /api/incidents": ("viewer", None),
+    "GET /api/incidents.html": ("viewer", None),
+    "GET /api/incidents/{incident_id}": ("viewer", None),
+    "PATCH /api/incidents/{incident_id}": ("dispatcher", {"revision": 0}),
+    "POST /api/incidents/{incident_id}/close": ("dispatcher", None),
+    "POST /api/incidents/{incident_id}/unfreeze": ("administrator", {"reason": "x"}),
+    "GET /api/incidents/{incident_id}/report": ("viewer", None),
+    "GET /api/incidents/{incident_id}/report.html": ("viewer", None),
+    "GET /api/incidents/{incident_id}/bundle.zip": ("dispatcher", None),
     "GET /api/audit": ("administrator", None),
 }
 
@@ -89,7 +149,7 @@ async def test_each_role_may_do_what_its_work_takes_and_nothing_else(api: Api, r
     for key, (needed, _) in TAKES.items():
         method, path, body = _request(key)
         response = await client.request(method, path, json=body)
-        if needed in GRANTS[role]:
+        if GRANTS[role] & set(needed.split(" or ")):
             assert response.status_code not in {401, 403}, (key, response.text)
             assert response.status_code < 500, (key, response.text)
         else:
@@ -120,7 +180,7 @@ async def test_a_link_signs_in_with_a_cookie_and_a_token_once(api: Api) -> None:
 async def test_a_password_signs_in_and_a_wrong_one_does_not(api: Api) -> None:
     await api.world.user("kato", "pilot")
     async with api.world.database.transaction() as conn:
-        await users.set_password(conn, "kato", "correct horse")
+        await users.set_password(conn, "kato", "correct horse", at=api.world.at, actor="test")
 
     right = await api.client().post("/api/sign-in", json={"user_id": "kato", "password": "correct horse"})
     wrong = await api.client().post("/api/sign-in", json={"user_id": "kato", "password": "wrong horse"})

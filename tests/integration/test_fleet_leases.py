@@ -178,6 +178,16 @@ async def test_a_takeover_waits_for_what_the_old_holder_is_writing(fleet: World)
     assert (await fleet.mission(mission_id))["step"] == 3
 
 
+async def test_a_renewal_waits_for_nothing_that_is_written_under_a_lease(fleet: World) -> None:
+    held = await _acquire(fleet, "gateway-1/a", "drone-1", "drone-2")
+
+    async with leases.fenced(fleet.database, held[0]), asyncio.timeout(5):
+        lost = await leases.renew(fleet.database, {lease.vehicle_id: lease for lease in held}, holder="gateway-1/a")
+
+    assert lost == set()
+    assert all(lease.held() for lease in held)
+
+
 async def test_what_is_released_is_free_at_once(fleet: World) -> None:
     await _acquire(fleet, "gateway-1/a", "drone-1", "drone-2")
 

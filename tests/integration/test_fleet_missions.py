@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fleet import missions, vehicles
-from fleet.errors import Conflict, NotFound
+from fleet import missions, orders, vehicles
+from fleet.errors import BadRequest, Conflict, NotFound
 from tests.fleet_kit import World
 
 STATES = sorted(missions.TRANSITIONS)
@@ -144,6 +144,62 @@ async def test_what_an_ended_mission_left_comes_back_by_unloading_alone(world: W
 
     assert await world.order_state(order_id) == "received"
     assert await world.holders(order_id) == ["shelf:hub-1", "vehicle:drone-1", "shelf:hub-1"]
+
+
+async def _missed(world: World) -> tuple[str, str]:
+    """Have a vehicle come back without a parcel that nobody has seen handed over; return the order and the mission."""
+    order_id, mission_id = await _planned(world)
+    await world.fly(mission_id)
+    await world.move(mission_id, "completed")
+    assert await world.unload(mission_id, missing=[order_id, order_id]) == []
+    return order_id, mission_id
+
+
+async def _resolve(world: World, order_id: str, outcome: str) -> None:
+    async with world.database.transaction() as conn:
+        await orders.resolve(conn, order_id, outcome, note="called", at=world.at, actor="dispatcher")
+
+
+async def test_a_parcel_that_is_gone_unseen_is_unconfirmed_and_never_sent_again_by_itself(world: World) -> None:
+    order_id, mission_id = await _missed(world)
+
+    assert await world.order_state(order_id) == "unconfirmed"
+    assert await world.holders(order_id) == ["shelf:hub-1", "vehicle:drone-1"]
+    assert await world.missions() == []
+    async with world.refused(Conflict, "no parcels left"):
+        await world.unload(mission_id)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "holder"),
+    [
+        ("delivered", "delivered", "recipient:drop-5"),
+        ("found", "received", "shelf:hub-1"),
+        ("lost", "failed", "vehicle:drone-1"),
+    ],
+)
+async def test_a_person_resolves_what_nobody_saw(world: World, outcome: str, state: str, holder: str) -> None:
+    order_id, _ = await _missed(world)
+
+    await _resolve(world, order_id, outcome)
+
+    assert await world.order_state(order_id) == state
+    assert (await world.holders(order_id))[-1] == holder
+    async with world.refused(Conflict, "only an unconfirmed one"):
+        await _resolve(world, order_id, outcome)
+
+
+async def test_what_was_never_missed_cannot_be_resolved_nor_missed(world: World) -> None:
+    order_id, mission_id = await _planned(world)
+    async with world.refused(Conflict, "only an unconfirmed one"):
+        await _resolve(world, order_id, "delivered")
+    await world.fly(mission_id)
+    await world.move(mission_id, "completed")
+    async with world.refused(BadRequest, "missing"):
+        await world.unload(mission_id, missing=["o-none"])
+    await world.unload(mission_id, missing=[order_id])
+    async with world.refused(BadRequest, "outcome"):
+        await _resolve(world, order_id, "eaten")
 
 
 async def test_an_order_that_came_back_is_planned_again(world: World) -> None:

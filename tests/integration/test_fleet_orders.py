@@ -167,6 +167,42 @@ async def test_an_order_whose_window_has_closed_fails_with_the_reason_known(worl
     assert rows[later]["state"] == "received"
 
 
+async def test_a_waiting_order_keeps_the_hard_cause_over_later_soft_ones(world: World) -> None:
+    order_id = await world.order("A1")
+
+    async def explained(reason: str, cause: str = "") -> tuple[str, str | None]:
+        async with world.database.transaction() as conn:
+            await orders.explain(conn, order_id, reason, cause=cause, at=world.at)
+            row = await orders.get(conn, order_id)
+        return row["reason"], row["reason_cause"]
+
+    assert await explained("nobody has looked at it") == ("nobody has looked at it", None)
+    assert await explained("all are busy", "capacity") == ("all are busy", "capacity")
+    assert await explained("9 kg is too much", "mass") == ("9 kg is too much", "mass")
+    for soft in ("window", "capacity", "crowded", "shift", ""):
+        assert await explained("would be late", soft) == ("9 kg is too much", "mass")
+    assert await explained("the battery is too small", "energy") == ("the battery is too small", "energy")
+
+    world.later(2 * 3600)
+    async with world.database.transaction() as conn:
+        await orders.fail_overdue(conn, region_id=world.region.region_id, at=world.at)
+        row = await orders.get(conn, order_id)
+    assert (row["state"], row["reason_cause"]) == ("failed", "energy")
+    assert row["reason"] == "the time window closed: the battery is too small"
+
+
+async def test_an_order_that_is_planned_has_nothing_to_explain(world: World) -> None:
+    await world.drone()
+    order_id = await world.order("A1")
+    async with world.database.transaction() as conn:
+        await orders.explain(conn, order_id, "too windy", cause="wind", at=world.at)
+
+    await world.missions()
+
+    row = await world.one("SELECT state, reason, reason_cause FROM delivery_order")
+    assert row == {"state": "planned", "reason": None, "reason_cause": None}
+
+
 async def test_an_order_on_a_mission_does_not_fail_when_its_window_closes(world: World) -> None:
     await world.drone()
     order_id = await world.order("A1")

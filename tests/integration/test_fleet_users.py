@@ -30,7 +30,7 @@ async def _whose(world: World, token: str) -> User:
 
 async def _set_password(world: World, password: str, user_id: str = "kato") -> None:
     async with world.database.transaction() as conn:
-        await users.set_password(conn, user_id, password)
+        await users.set_password(conn, user_id, password, at=world.at, actor="admin")
 
 
 async def test_a_link_signs_in_once(world: World) -> None:
@@ -92,6 +92,50 @@ async def test_a_disabled_user_is_let_in_by_nothing(world: World) -> None:
         await _use(world, second)
     with pytest.raises(NotSignedIn):
         await users.sign_in(world.database, "kato", "correct horse")
+
+
+async def test_whoever_is_disabled_is_out_at_once_until_let_in_again(world: World) -> None:
+    await world.user("kato", "pilot")
+    session = await _use(world, await _link(world))
+
+    async with world.database.transaction() as conn:
+        await users.disable(conn, "kato", at=world.at, actor="admin")
+    with pytest.raises(NotSignedIn):
+        await _whose(world, session.token)
+    await world.user("kato", "pilot")
+
+    with pytest.raises(NotSignedIn):
+        await _whose(world, session.token)
+    assert (await _use(world, await _link(world))).user.user_id == "kato"
+    async with world.refused(NotFound, "nobody"), world.database.transaction() as conn:
+        await users.disable(conn, "nobody", at=world.at, actor="admin")
+
+
+async def test_every_change_of_a_user_is_in_the_audit_trail(world: World) -> None:
+    async def put(role: str, name: str = "加藤") -> None:
+        async with world.database.transaction() as conn:
+            await users.put(conn, user_id="kato", display_name=name, role=role, at=world.at, actor="admin")
+
+    await put("viewer")
+    await put("viewer")
+    await put("pilot")
+    await put("pilot", "加藤一")
+    await _set_password(world, "correct horse")
+    async with world.database.transaction() as conn:
+        await users.disable(conn, "kato", at=world.at, actor="admin")
+    await put("pilot", "加藤一")
+
+    trail = await world.rows("SELECT * FROM audit ORDER BY audit_id")
+    assert [(row["action"], row["detail"]) for row in trail] == [
+        ("user.create", {"role": "viewer"}),
+        ("user.change", {"role": ["viewer", "pilot"]}),
+        ("user.change", {"display_name": ["加藤", "加藤一"]}),
+        ("user.password", {}),
+        ("user.disable", {}),
+        ("user.change", {"disabled": [True, False]}),
+    ]
+    assert {(row["actor"], row["subject_kind"], row["subject_id"]) for row in trail} == {("admin", "user", "kato")}
+    assert "correct horse" not in str(trail)
 
 
 async def test_a_session_ends_with_its_time(world: World) -> None:
@@ -224,7 +268,7 @@ async def test_a_malformed_user_is_refused_by_name(world: World, change: dict[st
     values = {"user_id": "kato", "display_name": "加藤", "role": "pilot"} | change
 
     async with world.refused(BadRequest, match), world.database.transaction() as conn:
-        await users.put(conn, at=world.at, **values)
+        await users.put(conn, at=world.at, actor="admin", **values)
 
 
 async def test_unknown_users_get_neither_link_nor_password(world: World) -> None:

@@ -14,9 +14,6 @@ from hardware.profiles import load_profile
 from routing.formats.json import given_from_json
 from routing.geo import LocalFrame, Position, distance_m
 from routing.problem import GivenTrip, TimedPosition
-from telemetry import store
-from telemetry.batch import Batch
-from telemetry.row import to_row
 from telemetry.sample import Sample
 from tests.api_kit import Api, assert_problem
 from tests.fleet_kit import World
@@ -35,8 +32,7 @@ async def seen(world: World, vehicle_id: str, place: Position, at: datetime) -> 
         lon_e7=round(place.lon * 1e7),
         alt_amsl_cm=round(place.alt_amsl_m * 100),
     )
-    async with world.database.transaction() as conn:
-        await store.write_batch(conn, Batch([to_row(sample)]), writer="test")
+    await world.store([sample])
 
 
 async def a_mission(world: World, vehicle_id: str = "drone-1", *, pad: int = 0) -> dict[str, Any]:

@@ -50,6 +50,10 @@ async def test_everything_is_killed_at_once_while_both_vehicles_are_under_way(tm
 
         await eventually("the day is over", watcher.is_over, within_s=220)
         await _assert_the_day_ended_whole(watcher, robot_mission=robot_mission)
+        for vehicle_id in ("drone-1", "robot-1"):
+            # Some seconds of wall time until all runs again, ten times as long for the vehicles.
+            (unheard_s,) = await watcher.unheard_s(vehicle_id)
+            assert 10 < unheard_s < 600
 
 
 @pytest.mark.timeout(180)

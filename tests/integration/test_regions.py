@@ -131,6 +131,17 @@ async def test_the_drawing_shows_what_a_map_needs(api: Api) -> None:
     assert {f["kind"] for f in drawing["features"]} == {"river", "building"}
     assert {z["kind"] for z in drawing["zones"]} == {"school", "clinic", "helipad", "sport", "infrastructure"}
     assert [len(s["pads"]) for s in drawing["sites"]] == [len(s.pads) for s in region.sites]
+    (sport,) = [zone for zone in drawing["zones"] if zone["kind"] == "sport"]
+    (known,) = [zone for zone in region.zones if zone.kind == "sport"]
+    assert (sport["floor_m"], sport["floor_reference"], sport["ceiling_m"]) == (known.floor_m, "agl", None)
+    assert sport["restriction"] == known.restriction.value
+    assert sport["margin_m"] > 0
+    (period,) = sport["schedule"]
+    assert period == {"begins": None, "ends": None, "weekdays": [5, 6], "from_minute": 60, "to_minute": 480}
+    assert [(lane["section_id"], len(lane["line"][0])) for lane in drawing["lanes"]] == [
+        (lane.section_id, 3) for lane in region.lanes
+    ]
+    assert len(drawing["lanes"]) > 0
     # Every edge is in one of the lines, once.
     drawn = [
         frozenset((tuple(a), tuple(b)))

@@ -24,7 +24,7 @@ from fleet.embedded_broker import ACCEPTED, hash_password, sign_in
 from fleet.errors import ConfigError, NotFound, StartFailed
 from fleet.places import free_port
 from fleet.runtime import load_runtime
-from fleet.supervisor import Supervisor
+from fleet.supervisor import Supervisor, default_roles
 from tests.homes import processes_of, ready_process, service_home, small_roles, until
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -90,6 +90,14 @@ async def test_the_service_is_healthy_inside_and_gone_after(home: Path) -> None:
         assert len(processes_of(home)) >= 5
 
     assert processes_of(home) == []
+
+
+def test_one_api_process_is_called_api_and_several_are_counted(home: Path) -> None:
+    def names(apis: int) -> list[str]:
+        return list(default_roles(load({"home": home, "apis": apis}, environ={})))
+
+    assert names(1) == ["gateway-1", "planner", "api"]
+    assert names(3) == ["gateway-1", "planner", "api-1", "api-2", "api-3"]
 
 
 async def test_gateways_are_stopped_last(home: Path) -> None:

@@ -12,6 +12,7 @@ from hardware.link import Activity
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
 from routing.geo import Position, distance_m
+from telemetry.event import VehicleEvent
 from telemetry.sample import Sample
 from tests.mavlink_kit import delivery, link_to, opened, until
 from tests.px4 import Px4, px4
@@ -22,8 +23,9 @@ HOME = Position(35.36, 138.73, 700.0)
 pytestmark = pytest.mark.timeout(400)
 
 
-def link_at(vehicle: Px4, samples: list[Sample] | None = None) -> MavlinkLink:
-    return link_to(MavlinkAddress(f"127.0.0.1:{vehicle.port}"), speed=SPEED, samples=samples, home=HOME)
+def link_at(vehicle: Px4, samples: list[Sample] | None = None, events: list[VehicleEvent] | None = None) -> MavlinkLink:
+    address = MavlinkAddress(f"127.0.0.1:{vehicle.port}")
+    return link_to(address, speed=SPEED, samples=samples, home=HOME, events=events)
 
 
 async def ready(link: MavlinkLink) -> None:
@@ -40,11 +42,26 @@ def off_home_m(link: MavlinkLink) -> float:
     return distance_m(position, HOME)
 
 
+def _assert_all_is_said(samples: list[Sample], events: list[VehicleEvent]) -> None:
+    """Attitude, accuracy, quality of the link and the mission are there. Its simulated battery tells no current, and
+    a multirotor estimates no wind."""
+    flown = [sample for sample in samples if sample.on_ground is False][20:]
+    assert max(abs(sample.pitch_cdeg or 0) for sample in flown) > 300
+    assert all((sample.link_pct_x10 or 0) > 800 for sample in flown[-20:])
+    assert {sample.mission_id for sample in flown} == {"m-1"}
+    assert "gps_accuracy_mm" in flown[-1].extra
+    kinds = [(event.kind, event.text) for event in events]
+    assert ("landed", "in the air") in kinds
+    assert ("armed", "disarmed") in kinds
+    assert len(events) < 60
+
+
 async def test_a_delivery_is_feasible_flown_to_the_end_and_known_afterwards(tmp_path: Path) -> None:
     samples: list[Sample] = []
+    events: list[VehicleEvent] = []
     mission = delivery(home=HOME, east_m=120)
     async with px4(tmp_path, speed=SPEED, home=HOME) as vehicle:
-        async with opened(link_at(vehicle, samples)) as link:
+        async with opened(link_at(vehicle, samples, events)) as link:
             await ready(link)
             await link.upload(mission)
             assert await link.recognise()
@@ -80,6 +97,7 @@ async def test_a_delivery_is_feasible_flown_to_the_end_and_known_afterwards(tmp_
     assert abs(_lowest_m(samples, drop) - drop.alt_amsl_m) < 2.0
     assert _rate_hz(samples) == pytest.approx(5.0, rel=0.3)
     assert samples[-1].battery_pct_x10 is not None
+    _assert_all_is_said(samples, events)
 
 
 def _lowest_m(samples: list[Sample], place: Position) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 from fleet.config import Broker, default_home, load
 from fleet.errors import ConfigError
+from telemetry.keeping import Limits
 
 
 def write(home: Path, text: str) -> dict[str, str]:
@@ -55,8 +56,12 @@ def test_the_home_of_the_command_line_is_where_the_file_is_read(tmp_path: Path) 
         ("api_port = 70000", r"api_port \(from .*todoke.toml\): 70000 .*65535"),
         ("language = 'fr'", "language .*'fr' .*'ja' or 'en'"),
         ("gateways = 0", "gateways .*greater than or equal to 1"),
+        ("apis = 17", "apis .*less than or equal to 16"),
         ("speed = nan", "speed .*finite"),
         ("database_url = 'mysql://x'", "must be empty or like postgresql://"),
+        ("retention_samples_days = 0", "retention_samples_days .*greater than or equal to 1"),
+        ("retention_events_days = 40000", "retention_events_days .*less than or equal to 36500"),
+        ("retention_samples_days = 400", r"retention_1s_days .* must be in rising order, not 400, 365 and 1825"),
     ],
 )
 def test_a_wrong_file_is_named_with_the_setting_and_what_is_allowed(tmp_path: Path, text: str, said: str) -> None:
@@ -115,3 +120,30 @@ def test_the_address_of_a_broker_has_its_parts() -> None:
 def test_what_is_no_address_of_a_broker_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="mqtts://user:password@host:8883"):
         Broker.parse(url)
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "with a space in the middle", "日本語日本語日本語日本語日本語日本語", "x" * 300]
+)
+def test_a_metrics_token_that_could_be_guessed_or_not_sent_is_refused_and_not_told(tmp_path: Path, token: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load({"home": tmp_path}, environ={"TODOKE_METRICS_TOKEN": token})
+
+    assert "metrics_token (from TODOKE_METRICS_TOKEN)" in str(refused.value)
+    assert token not in str(refused.value)
+
+
+def test_the_metrics_token_is_told_to_the_processes_and_to_nobody_else(tmp_path: Path) -> None:
+    settings = load({"home": tmp_path}, environ={"TODOKE_METRICS_TOKEN": "a-long-enough-token"})
+
+    assert settings.metrics_token == "a-long-enough-token"
+    assert "a-long-enough-token" not in repr(settings)
+
+
+def test_how_long_telemetry_is_kept_can_be_set_by_class(tmp_path: Path) -> None:
+    environ = {"TODOKE_RETENTION_SAMPLES_DAYS": "30", "TODOKE_RETENTION_1M_DAYS": "400"}
+
+    settings = load({"home": tmp_path, "retention_events_days": 10}, environ=environ)
+
+    assert settings.retention == Limits(samples_days=30, rollups_1s_days=365, rollups_1m_days=400, events_days=10)
+    assert load({"home": tmp_path}, environ={}).retention == Limits()

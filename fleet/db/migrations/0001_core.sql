@@ -52,6 +52,7 @@ CREATE TABLE audit (
     detail jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX audit_subject ON audit (subject_kind, subject_id, audit_id);
+CREATE INDEX audit_at ON audit (at);
 
 CREATE TABLE vehicle (
     vehicle_id text PRIMARY KEY CHECK (vehicle_id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'),
@@ -76,7 +77,12 @@ CREATE TABLE lease (
     vehicle_id text PRIMARY KEY REFERENCES vehicle,
     holder text NOT NULL,
     epoch bigint NOT NULL,
-    expires_wall timestamptz NOT NULL
+    expires_wall timestamptz NOT NULL,
+    -- domain time until which a holder is known to have listened to the vehicle
+    listened_until timestamptz,
+    -- Makes the epoch part of a key: what is written under a fence waits for a takeover, which changes it, and not for
+    -- a renewal, which does not (lock modes FOR KEY SHARE and FOR NO KEY UPDATE).
+    UNIQUE (vehicle_id, epoch)
 );
 
 CREATE TABLE delivery_order (
@@ -84,7 +90,7 @@ CREATE TABLE delivery_order (
     region_id text NOT NULL REFERENCES region,
     external_ref text NOT NULL,
     state text NOT NULL CHECK (state IN
-        ('received', 'planned', 'loaded', 'underway', 'delivered', 'failed', 'cancelled')),
+        ('received', 'planned', 'loaded', 'underway', 'unconfirmed', 'delivered', 'failed', 'cancelled')),
     pickup_site text NOT NULL,
     dropoff_site text NOT NULL,
     recipient text NOT NULL,
@@ -94,13 +100,16 @@ CREATE TABLE delivery_order (
     earliest timestamptz NOT NULL,
     latest timestamptz NOT NULL CHECK (latest > earliest),
     priority integer NOT NULL DEFAULT 0,
+    -- why it waits or has failed: in words, and as a value of routing.cause.Cause
     reason text,
+    reason_cause text,
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
     UNIQUE (region_id, external_ref)
 );
 CREATE INDEX delivery_order_open ON delivery_order (region_id, state)
     WHERE state NOT IN ('delivered', 'failed', 'cancelled');
+CREATE INDEX delivery_order_over ON delivery_order (changed_at) WHERE state IN ('delivered', 'failed', 'cancelled');
 
 CREATE TABLE order_event (
     event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -169,6 +178,7 @@ CREATE TABLE mission (
     UNIQUE (run_id, vehicle_id, ordinal)
 );
 CREATE INDEX mission_vehicle ON mission (vehicle_id, planned_depart);
+CREATE INDEX mission_open ON mission (region_id, state) WHERE ended_at IS NULL;
 -- A vehicle flies or drives one mission at a time.
 CREATE UNIQUE INDEX mission_active ON mission (vehicle_id)
     WHERE state IN ('starting', 'underway', 'held', 'returning');
@@ -188,6 +198,7 @@ CREATE TABLE mission_event (
     cause text NOT NULL
 );
 CREATE INDEX mission_event_mission ON mission_event (mission_id, event_id);
+CREATE INDEX mission_event_at ON mission_event (at);
 
 -- Which orders a mission carries. An order rides on one open mission at a time.
 CREATE TABLE mission_order (
@@ -216,6 +227,7 @@ CREATE TABLE custody (
     detail text NOT NULL
 );
 CREATE INDEX custody_order ON custody (order_id, custody_id);
+CREATE INDEX custody_at ON custody (at);
 -- Never delivered twice.
 CREATE UNIQUE INDEX custody_delivered_once ON custody (order_id) WHERE holder_kind = 'recipient';
 
@@ -237,6 +249,8 @@ CREATE TABLE command (
     UNIQUE (issuer, idempotency_key)
 );
 CREATE INDEX command_pending ON command (vehicle_id, issued_at) WHERE state IN ('pending', 'sent');
+CREATE INDEX command_vehicle ON command (vehicle_id, issued_at DESC);
+CREATE INDEX command_issued ON command (issued_at);
 
 -- Listeners learn which table changed; what changed they read from the table. For each row, since a statement
 -- that changes none must not wake anybody; PostgreSQL sends equal notifications of a transaction once.

@@ -5,7 +5,7 @@ INSERT INTO mission_track (mission_id, given) VALUES (%(mission_id)s, %(given)s)
 SELECT pg_advisory_xact_lock(hashtextextended('launch:' || %(region_id)s, 0))
 
 -- name: own
-SELECT m.mission_id, m.state, m.planned_depart, t.given
+SELECT m.mission_id, m.state, m.planned_depart, coalesce(m.started_at, m.changed_at) AS began_at, t.given
 FROM mission m JOIN mission_track t USING (mission_id) WHERE m.mission_id = %(mission_id)s
 
 -- name: moving

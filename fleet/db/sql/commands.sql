@@ -24,8 +24,9 @@ RETURNING *
 
 -- name: expire
 UPDATE command SET state = 'expired', finished_at = %(at)s, outcome = 'too late: it was not carried out in time'
-WHERE state IN ('proposed', 'pending') AND expires_at <= %(at)s
-RETURNING command_id
+WHERE command_id IN (SELECT command_id FROM command WHERE state IN ('proposed', 'pending') AND expires_at <= %(at)s
+    ORDER BY command_id FOR UPDATE SKIP LOCKED)
+RETURNING kind
 
 -- name: claim
 UPDATE command SET state = 'sent', sent_at = %(at)s, lease_epoch = %(epoch)s

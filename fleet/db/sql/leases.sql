@@ -7,14 +7,17 @@ FROM vehicle v WHERE v.retired_at IS NULL AND v.vehicle_id = ANY(%(vehicle_ids)s
 ON CONFLICT (vehicle_id) DO UPDATE
     SET holder = excluded.holder, epoch = l.epoch + 1, expires_wall = excluded.expires_wall
     WHERE l.expires_wall < clock_timestamp() OR split_part(l.holder, '/', 1) = split_part(excluded.holder, '/', 1)
-RETURNING vehicle_id, epoch
+RETURNING vehicle_id, epoch, listened_until
 
 -- name: renew
-UPDATE lease SET expires_wall = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+UPDATE lease SET expires_wall = clock_timestamp() + make_interval(secs => %(ttl_s)s),
+    listened_until = CASE WHEN vehicle_id = ANY(%(heard)s) THEN %(at)s ELSE listened_until END
 WHERE holder = %(holder)s AND vehicle_id = ANY(%(vehicle_ids)s) RETURNING vehicle_id, epoch
 
 -- name: release
-UPDATE lease SET expires_wall = clock_timestamp() WHERE holder = %(holder)s
+UPDATE lease SET expires_wall = clock_timestamp(),
+    listened_until = CASE WHEN vehicle_id = ANY(%(heard)s) THEN %(at)s ELSE listened_until END
+WHERE holder = %(holder)s
 
 -- name: free_vehicles
 SELECT v.vehicle_id FROM vehicle v LEFT JOIN lease l USING (vehicle_id)
@@ -24,4 +27,4 @@ ORDER BY v.vehicle_id
 LIMIT %(limit)s
 
 -- name: fence
-SELECT 1 AS held FROM lease WHERE vehicle_id = %(vehicle_id)s AND holder = %(holder)s AND epoch = %(epoch)s FOR SHARE
+SELECT 1 AS held FROM lease WHERE vehicle_id = %(vehicle_id)s AND holder = %(holder)s AND epoch = %(epoch)s FOR KEY SHARE

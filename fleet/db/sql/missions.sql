@@ -37,6 +37,10 @@ ORDER BY m.vehicle_id, m.planned_depart, m.ordinal
 -- name: active
 SELECT * FROM mission WHERE vehicle_id = %(vehicle_id)s AND state IN ('starting', 'underway', 'held', 'returning')
 
+-- name: moving_vehicles
+SELECT vehicle_id FROM mission
+WHERE region_id = %(region_id)s AND state IN ('starting', 'underway', 'held', 'returning') ORDER BY vehicle_id
+
 -- name: next_accepted
 SELECT * FROM mission WHERE vehicle_id = %(vehicle_id)s AND state = 'accepted' ORDER BY planned_depart LIMIT 1
 
@@ -79,6 +83,10 @@ UPDATE mission SET state = %(to_state)s, reason = %(reason)s, changed_at = %(at)
     accepted_by = CASE WHEN %(to_state)s = 'accepted' THEN %(actor)s
                        WHEN %(to_state)s = 'loaded' THEN NULL ELSE accepted_by END
 WHERE mission_id = %(mission_id)s
+
+-- name: wait_for
+UPDATE mission SET reason = %(words)s
+WHERE mission_id = %(mission_id)s AND state = 'accepted' AND reason IS DISTINCT FROM %(words)s
 
 -- name: set_step
 UPDATE mission SET step = %(step)s WHERE mission_id = %(mission_id)s AND step <> %(step)s

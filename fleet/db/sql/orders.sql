@@ -53,10 +53,14 @@ SELECT order_id, reason FROM delivery_order WHERE region_id = %(region_id)s AND 
 FOR UPDATE SKIP LOCKED
 
 -- name: set_state
-UPDATE delivery_order SET state = %(to_state)s, reason = %(reason)s, changed_at = %(at)s WHERE order_id = %(order_id)s
+UPDATE delivery_order SET state = %(to_state)s, reason = %(reason)s, changed_at = %(at)s,
+    reason_cause = CASE WHEN %(reason)s::text IS NOT NULL THEN coalesce(%(reason_cause)s, reason_cause) END
+WHERE order_id = %(order_id)s
 
 -- name: set_reason
-UPDATE delivery_order SET reason = %(reason)s, changed_at = %(at)s WHERE order_id = %(order_id)s
+-- A soft cause does not take the place of a hard one.
+UPDATE delivery_order SET reason = %(reason)s, reason_cause = %(reason_cause)s, changed_at = %(at)s
+WHERE order_id = %(order_id)s AND (NOT %(soft)s OR coalesce(reason_cause = ANY(%(soft_causes)s), true))
 
 -- name: insert_event
 INSERT INTO order_event (order_id, at, from_state, to_state, cause)

@@ -25,6 +25,10 @@ SELECT u.user_id, u.display_name, u.role, s.csrf_token
 FROM session s JOIN app_user u USING (user_id)
 WHERE s.token_hash = %(token_hash)s AND s.expires_wall > clock_timestamp() AND NOT u.disabled
 
+-- name: pilots_signed_in
+SELECT count(DISTINCT s.user_id) AS pilots FROM session s JOIN app_user u USING (user_id)
+WHERE u.role = 'pilot' AND NOT u.disabled AND s.expires_wall > clock_timestamp()
+
 -- name: delete_session
 DELETE FROM session WHERE token_hash = %(token_hash)s
 
@@ -36,3 +40,9 @@ DELETE FROM sign_in_link WHERE expires_wall <= clock_timestamp()
 
 -- name: set_password
 UPDATE app_user SET password_hash = %(password_hash)s WHERE user_id = %(user_id)s RETURNING user_id
+
+-- name: disable
+UPDATE app_user SET disabled = true WHERE user_id = %(user_id)s RETURNING user_id
+
+-- name: end_sessions
+DELETE FROM session WHERE user_id = %(user_id)s

@@ -1,93 +1,223 @@
-/** Alarms that the vehicles' gateways raise, and which of them somebody at this console has seen. */
+/** Alarms: what is stored of them, what gateways say of them now, and both as one list for people. */
 
-import type { Alarm, Urgency, VehicleLive } from './types';
+import { api } from './api';
+import { i18n } from './i18n.svelte';
+import { chime } from './chime.svelte';
+import type { Alarm, AlarmDefinition, AlarmRow, AlarmState, ProcessLive, Urgency, VehicleLive } from './types';
 
-const RANK: Record<Urgency, number> = { urgent: 0, high: 1, medium: 2 };
-const STORAGE_KEY = 'todoke-alarms-seen';
-// As many as anybody could have seen in a session; the oldest are forgotten first.
-const MOST_REMEMBERED = 500;
+export const RANK: Record<Urgency, number> = { urgent: 0, high: 1, medium: 2 };
+// A stored alarm may come a moment before the snapshot that shows it, and go a moment after.
+const MISSING_MS = 3000;
+// Nobody can have heard more; the oldest are forgotten first.
+const MOST_HEARD = 500;
+/** Raised by others than the process that it is about, so that no snapshot of that one speaks of it. */
+const FROM_OUTSIDE = 'gateway_silent';
 
-export interface RaisedAlarm extends Alarm {
-  key: string;
-  vehicle_id: string;
-  /** The condition is over; it stays until it is seen, so that nothing passes unnoticed. */
-  over: boolean;
-  seen: boolean;
+export interface ShownAlarm extends Alarm {
+  /** What tells it from all others that stand: its source, code and key. */
+  name: string;
+  source_kind: 'vehicle' | 'process';
+  source_id: string;
+  standing: boolean;
+  /** It is in the database, where people's answers are kept; if not, an answer is this console's own. */
+  stored: boolean;
+  acknowledged_by: string | null;
+  shelf_reason: string | null;
 }
 
-export class Alarms {
-  /** All that stand or were not seen yet: the unseen first, of these the most urgent, then the oldest. */
-  list = $state.raw<RaisedAlarm[]>([]);
-  unseen = $derived(this.list.filter((alarm) => !alarm.seen));
-  seen = $derived(this.list.filter((alarm) => alarm.seen));
-  #seen = new Set<string>(remembered());
+type Source = Pick<ShownAlarm, 'source_kind' | 'source_id'>;
+const nameOf = (source: Source, alarm: { code: string; key?: string }): string =>
+  `${source.source_kind}/${source.source_id}/${alarm.code}/${alarm.key ?? ''}`;
 
-  /** Takes the alarms of a snapshot; vehicles that are not in it stay as they were. */
-  hear(vehicles: VehicleLive[]): void {
-    const heard = new Set(vehicles.map((vehicle) => vehicle.vehicle_id));
-    const standing = vehicles.flatMap(({ vehicle_id, alarms }) =>
-      (alarms ?? []).map((alarm) => this.#raised(vehicle_id, alarm)),
-    );
-    if (standing.length === 0 && this.list.length === 0) return;
-    const codes = new Set(standing.map(({ vehicle_id, code }) => `${vehicle_id}/${code}`));
-    const before = this.list
-      .filter((alarm) => !heard.has(alarm.vehicle_id) || !codes.has(`${alarm.vehicle_id}/${alarm.code}`))
-      .map((alarm) => (heard.has(alarm.vehicle_id) ? { ...alarm, over: true } : alarm))
-      .filter((alarm) => !alarm.over || !alarm.seen);
-    this.#show([...standing, ...before]);
+export class Alarms {
+  /** All that are not closed: those that stand first, of these the most urgent, then the oldest. */
+  list = $state.raw<ShownAlarm[]>([]);
+  /** What each alarm means and what answers it, by code. */
+  table = $state.raw<Readonly<Record<string, AlarmDefinition>>>({});
+  standing = $derived(this.list.filter((alarm) => alarm.standing && alarm.state !== 'shelved'));
+  /** Those that wait for somebody to say that they know. */
+  open = $derived(this.list.filter(({ state }) => state === 'unacknowledged' || state === 'returned'));
+  acknowledged = $derived(this.list.filter(({ state }) => state === 'acknowledged'));
+  shelved = $derived(this.list.filter(({ state }) => state === 'shelved'));
+  /** Closed ones too for a while: a list that was asked for before must not bring them back. */
+  #rows = new Map<string, AlarmRow & { takenMs: number }>();
+  #live = new Map<string, { source: Source; alarms: Map<string, Alarm> }>();
+  /** Over before they were stored: only this console knows of them, and keeps them until they are seen. */
+  #unstored = new Map<string, ShownAlarm>();
+  #missing = new Map<string, number>();
+  /** What was acknowledged here while it could not be stored. */
+  #noted = new Set<string>();
+  #heard = new Set<string>();
+
+  constructor(private readonly readList: () => void) {}
+
+  /** Takes stored alarms or changes of them; `reset`: too much was missed, and the list is read anew. */
+  take(rows: AlarmRow[], reset = false): void {
+    for (const row of rows) this.#keep(row);
+    if (reset) this.readList();
+    this.#show();
   }
 
-  see(key: string): void {
-    this.#remember(key);
-    this.#show(
-      this.list
-        .map((alarm) => (alarm.key === key ? { ...alarm, seen: true } : alarm))
-        .filter((alarm) => !alarm.over || !alarm.seen),
-    );
+  /** Takes all alarms that were open when somebody asked (monotonic wall time); what was heard since is newer. */
+  replace(rows: AlarmRow[], askedMs: number): void {
+    const open = new Set(rows.map((row) => row.alarm_id));
+    for (const [alarmId, row] of this.#rows) {
+      if (!open.has(alarmId) && row.takenMs < askedMs) this.#rows.delete(alarmId);
+    }
+    this.take(rows);
+  }
+
+  /** Takes the alarms of a snapshot; vehicles and processes that are not in it stay as they were. */
+  hear(vehicles: VehicleLive[], processes: ProcessLive[] = []): void {
+    for (const { vehicle_id, alarms } of vehicles) this.#hearOf({ source_kind: 'vehicle', source_id: vehicle_id }, alarms);
+    for (const { name, alarms } of processes) this.#hearOf({ source_kind: 'process', source_id: name }, alarms);
+    this.#show();
+  }
+
+  async acknowledge(alarm: ShownAlarm): Promise<void> {
+    if (alarm.stored && alarm.alarm_id) this.take([await api.acknowledgeAlarm(alarm.alarm_id)]);
+    else {
+      this.#noted.add(`${alarm.name}@${alarm.since}`);
+      this.#unstored.delete(alarm.name);
+      this.#show();
+    }
+  }
+
+  async shelve(alarm: ShownAlarm, minutes: number, reason: string): Promise<void> {
+    if (alarm.alarm_id) this.take([await api.shelveAlarm(alarm.alarm_id, minutes, reason)]);
+  }
+
+  async unshelve(alarm: ShownAlarm): Promise<void> {
+    if (alarm.alarm_id) this.take([await api.unshelveAlarm(alarm.alarm_id)]);
   }
 
   clear(): void {
+    [this.#rows, this.#live, this.#unstored, this.#missing, this.#noted, this.#heard].forEach((known) => known.clear());
     this.list = [];
   }
 
   /** The most urgent alarm that stands for a vehicle. */
   worstOf(vehicleId: string): Urgency | null {
-    const standing = this.list.filter((alarm) => alarm.vehicle_id === vehicleId && !alarm.over);
+    const standing = this.standing.filter((alarm) => alarm.source_id === vehicleId);
     return standing.toSorted((a, b) => RANK[a.urgency] - RANK[b.urgency])[0]?.urgency ?? null;
   }
 
-  #raised(vehicle_id: string, alarm: Alarm): RaisedAlarm {
-    const key = `${vehicle_id}/${alarm.code}/${alarm.since}`;
-    return { ...alarm, key, vehicle_id, over: false, seen: this.#seen.has(key) };
+  /** For how many minutes an alarm may be put aside; 0: not at all. */
+  shelveMost(alarm: ShownAlarm): number {
+    const row = alarm.alarm_id ? this.#rows.get(alarm.alarm_id) : undefined;
+    return alarm.stored ? (row?.shelve_max_min ?? this.table[alarm.code]?.shelve_max_min ?? 0) : 0;
   }
 
-  #show(alarms: RaisedAlarm[]): void {
-    const sorted = alarms.toSorted(
+  textOf(alarm: Alarm): string {
+    return i18n.language === 'ja' ? alarm.text_ja : alarm.text_en;
+  }
+
+  #keep(row: AlarmRow): void {
+    const known = this.#rows.get(row.alarm_id);
+    if (known && stamp(known) > stamp(row)) return;
+    this.#unstored.delete(nameOf(row, row));
+    this.#rows.set(row.alarm_id, { ...known, ...row, takenMs: performance.now() });
+  }
+
+  #hearOf(source: Source, alarms: Alarm[] = []): void {
+    const named = new Map(alarms.map((alarm) => [nameOf(source, alarm), alarm]));
+    const before = this.#live.get(`${source.source_kind}/${source.source_id}`)?.alarms;
+    for (const [name, alarm] of before ?? []) {
+      const unanswered = alarm.state === 'unacknowledged' && !this.#noted.has(`${name}@${alarm.since}`);
+      const stored = alarm.alarm_id !== null && this.#rows.has(alarm.alarm_id);
+      if (!named.has(name) && unanswered && !stored) {
+        this.#unstored.set(name, { ...this.#fromLive(name, source, alarm), state: 'returned', standing: false });
+      }
+    }
+    for (const name of named.keys()) this.#unstored.delete(name);
+    this.#live.set(`${source.source_kind}/${source.source_id}`, { source, alarms: named });
+  }
+
+  #show(): void {
+    const shown = new Map<string, ShownAlarm>(this.#unstored);
+    for (const row of this.#rows.values()) {
+      const alarm = row.state === 'normal' ? null : this.#fromRow(row);
+      if (alarm) shown.set(alarm.name, alarm);
+    }
+    for (const { source, alarms } of this.#live.values()) {
+      for (const [name, alarm] of alarms) shown.set(name, this.#merged(name, source, alarm, shown.get(name)));
+    }
+    const sorted = [...shown.values()].toSorted(
       (a, b) =>
-        Number(a.seen) - Number(b.seen) || Number(a.over) - Number(b.over) ||
-        (RANK[a.urgency] ?? 9) - (RANK[b.urgency] ?? 9) || (a.since ?? '').localeCompare(b.since ?? '') ||
-        a.key.localeCompare(b.key),
+        Number(b.standing) - Number(a.standing) || (RANK[a.urgency] ?? 9) - (RANK[b.urgency] ?? 9) ||
+        (a.since ?? '').localeCompare(b.since ?? '') || a.name.localeCompare(b.name),
     );
     // Snapshots come five times a second, and hardly ever with a change of these.
-    const text = (list: RaisedAlarm[]): string => JSON.stringify(list);
-    if (text(sorted) !== text(this.list)) this.list = sorted;
+    if (JSON.stringify(sorted) !== JSON.stringify(this.list)) this.list = sorted;
+    this.#sound();
   }
 
-  #remember(key: string): void {
-    this.#seen.add(key);
-    try {
-      sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...this.#seen].slice(-MOST_REMEMBERED)));
-    } catch {
-      // Then a reload shows it again, which does no harm.
-    }
+  /** What the database says, unless its source has not spoken of it for a while. */
+  #fromRow(row: AlarmRow): ShownAlarm | null {
+    const name = nameOf(row, row);
+    const heard = this.#live.get(`${row.source_kind}/${row.source_id}`)?.alarms;
+    const gone = row.standing && row.code !== FROM_OUTSIDE && heard !== undefined && !heard.has(name);
+    if (!gone) this.#missing.delete(row.alarm_id);
+    else if (!this.#missing.has(row.alarm_id)) this.#missing.set(row.alarm_id, performance.now());
+    const over = gone && performance.now() - (this.#missing.get(row.alarm_id) ?? 0) > MISSING_MS;
+    if (over && row.state === 'acknowledged') return null;
+    return {
+      name,
+      source_kind: row.source_kind,
+      source_id: row.source_id,
+      code: row.code,
+      key: row.key ?? '',
+      urgency: row.urgency,
+      state: over && row.state === 'unacknowledged' ? 'returned' : (row.state as AlarmState),
+      text_ja: row.text_ja,
+      text_en: row.text_en,
+      since: row.since,
+      alarm_id: row.alarm_id,
+      standing: row.standing && !over,
+      stored: true,
+      acknowledged_by: row.acknowledged_by ?? null,
+      shelved_until: row.shelved_until ?? null,
+      shelf_reason: row.shelf_reason ?? null,
+    };
+  }
+
+  #fromLive(name: string, source: Source, alarm: Alarm): ShownAlarm {
+    const noted = this.#noted.has(`${name}@${alarm.since}`) && alarm.state === 'unacknowledged';
+    return {
+      ...alarm,
+      ...source,
+      name,
+      key: alarm.key ?? '',
+      state: noted ? 'acknowledged' : (alarm.state ?? 'unacknowledged'),
+      alarm_id: alarm.alarm_id ?? null,
+      standing: true,
+      stored: false,
+      acknowledged_by: null,
+      shelved_until: alarm.shelved_until ?? null,
+      shelf_reason: null,
+    };
+  }
+
+  /** What a gateway says now, with what people did by the database; news that came after that count again. */
+  #merged(name: string, source: Source, alarm: Alarm, row: ShownAlarm | undefined): ShownAlarm {
+    const live = this.#fromLive(name, source, alarm);
+    if (!row?.stored) return live;
+    const anew =
+      !row.standing || RANK[live.urgency] < RANK[row.urgency] || Date.parse(live.since ?? '') > Date.parse(row.since ?? '');
+    return anew
+      ? { ...live, alarm_id: row.alarm_id, stored: true }
+      : { ...row, text_ja: live.text_ja, text_en: live.text_en };
+  }
+
+  /** Sounds once for each urgent alarm that nobody has acknowledged. */
+  #sound(): void {
+    const urgent = this.list.filter((alarm) => alarm.urgency === 'urgent' && alarm.state === 'unacknowledged');
+    const fresh = urgent.filter((alarm) => !this.#heard.has(`${alarm.name}@${alarm.since}`));
+    if (fresh.length === 0) return;
+    for (const alarm of fresh) this.#heard.add(`${alarm.name}@${alarm.since}`);
+    this.#heard = new Set([...this.#heard].slice(-MOST_HEARD));
+    chime.sound();
   }
 }
 
-function remembered(): string[] {
-  try {
-    const stored: unknown = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? '[]');
-    return Array.isArray(stored) ? stored.filter((key) => typeof key === 'string') : [];
-  } catch {
-    return [];
-  }
-}
+const stamp = (row: AlarmRow): number => Date.parse(row.changed_at ?? row.at ?? '') || 0;

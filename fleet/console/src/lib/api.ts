@@ -1,7 +1,7 @@
 /** Speaks to the service: every request has a time-out, every failure becomes an `ApiProblem`. */
 
 import type {
-  Command, CommandKind, Me, Mission, Order, OrderDetail, PlanRun, Region, SignedIn, TrackPoint, Vehicle,
+  AlarmDefinition, AlarmRow, Command, CommandKind, LaunchConditions, Me, Mission, Order, OrderDetail, Outcome, PlanRun, Region, SignedIn, TrackPoint, Vehicle, WeatherReport,
 } from './types';
 
 export const TIMEOUT_MS = 10_000;
@@ -103,6 +103,14 @@ async function request<T>(path: string, options: RequestOptions = {}): Promise<T
   }
 }
 
+/** Pages of the service itself, to be read and printed. */
+export const pages = {
+  flightLog: (vehicleId: string, lang: string) => `api/vehicles/${encodeURIComponent(vehicleId)}/log.html?lang=${lang}`,
+  incidents: (lang: string) => `api/incidents.html?lang=${lang}`,
+  incident: (incidentId: string, lang: string) =>
+    `api/incidents/${encodeURIComponent(incidentId)}/report.html?lang=${lang}`,
+};
+
 const post = <T>(path: string, json: unknown = {}, more: RequestOptions = {}): Promise<T> =>
   request<T>(path, { method: 'POST', json, ...more });
 const id = encodeURIComponent;
@@ -127,6 +135,11 @@ export const api = {
   me: async (): Promise<Me> => rememberCsrf(await request<Me>('api/me', { quiet401: true })),
 
   region: () => request<Region>('api/region'),
+  launchConditions: () => request<LaunchConditions>('api/launch'),
+  reportWeather: (report: WeatherReport) => post<unknown>('api/weather', report),
+  checkAirspace: (source: string) => post<unknown>('api/airspace/checks', { source }),
+  liftGrounding: (groundingId: string, reason: string) =>
+    post<unknown>(`api/groundings/${id(groundingId)}/lift`, { reason }),
   orders: async () => (await request<{ orders: Order[] }>('api/orders')).orders,
   order: (orderId: string) => request<OrderDetail>(`api/orders/${id(orderId)}`),
   cancelOrder: (orderId: string) => post<unknown>(`api/orders/${id(orderId)}/cancel`),
@@ -144,13 +157,24 @@ export const api = {
     post<unknown>(`api/plans/${id(runId)}/${decision}`),
 
   missions: async () => (await request<{ missions: Mission[] }>('api/missions')).missions,
-  moveMission: (missionId: string, action: 'load' | 'accept' | 'unload' | 'cancel') =>
+  moveMission: (missionId: string, action: 'load' | 'accept' | 'cancel') =>
     post<unknown>(`api/missions/${id(missionId)}/${action}`),
+  unloadMission: (missionId: string, missing: string[]) =>
+    post<unknown>(`api/missions/${id(missionId)}/unload`, { missing }),
+  resolveOrder: (orderId: string, outcome: Outcome, note: string) =>
+    post<unknown>(`api/orders/${id(orderId)}/resolve`, { outcome, note }),
+
+  alarms: async () => (await request<{ alarms: AlarmRow[] }>('api/alarms?limit=500')).alarms,
+  alarmTable: async () => (await request<{ alarms: AlarmDefinition[] }>('api/alarms/table')).alarms,
+  acknowledgeAlarm: (alarmId: string) => post<AlarmRow>(`api/alarms/${id(alarmId)}/acknowledge`),
+  shelveAlarm: (alarmId: string, minutes: number, reason: string) =>
+    post<AlarmRow>(`api/alarms/${id(alarmId)}/shelve`, { minutes, reason }),
+  unshelveAlarm: (alarmId: string) => post<AlarmRow>(`api/alarms/${id(alarmId)}/unshelve`),
 
   vehicles: async () => (await request<{ vehicles: Vehicle[] }>('api/vehicles')).vehicles,
   track: async (vehicleId: string, start: Date, end: Date, maxPoints: number) => {
     const query = new URLSearchParams({
-      start: start.toISOString(), end: end.toISOString(), max_points: String(maxPoints),
+      from: start.toISOString(), to: end.toISOString(), points: String(maxPoints),
     });
     const path = `api/vehicles/${id(vehicleId)}/track?${query}`;
     return (await request<{ points: TrackPoint[] }>(path)).points;
@@ -159,6 +183,10 @@ export const api = {
   commands: async () => (await request<{ commands: Command[] }>('api/commands')).commands,
   command: (vehicleId: string, kind: CommandKind, idempotency_key: string, timeoutMs: number) =>
     post<Command>(`api/vehicles/${id(vehicleId)}/commands`, { kind, idempotency_key }, { timeoutMs }),
+  holdAll: (idempotency_key: string, timeoutMs: number) =>
+    post<{ commands: Command[] }>('api/region/hold', { idempotency_key }, { timeoutMs }),
+  freeze: (vehicleId: string, idempotency_key: string) =>
+    post<{ incident_id: string }>('api/incidents', { scope_kind: 'vehicle', scope_id: vehicleId, idempotency_key }),
   confirmCommand: (commandId: string, timeoutMs: number) =>
     post<Command>(`api/commands/${id(commandId)}/confirm`, {}, { timeoutMs }),
 };

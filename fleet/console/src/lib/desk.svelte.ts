@@ -25,6 +25,8 @@ class CommandDesk {
   /** Why the last touch did not work, by vehicle; stays until the next. */
   problems = $state<Record<string, string>>({});
 
+  holdingAll = $state(false);
+
   async hold(vehicleId: string): Promise<void> {
     // A second touch while the first is on its way must not be lost if the first never arrives: it is
     // its own command, and holding twice does no harm.
@@ -40,6 +42,21 @@ class CommandDesk {
     } finally {
       delete this.busy[vehicleId];
       app.refresh('commands');
+    }
+  }
+
+  /** Everything that moves holds, and what stands does not set out until somebody lifts that. */
+  async holdAll(): Promise<void> {
+    const key = newKey();
+    this.holdingAll = true;
+    try {
+      await this.#untilAnswered(() => api.holdAll(key, COMMAND_TIMEOUT_MS));
+      notices.done(t('allHeld'));
+    } catch (error) {
+      notices.error(t('holdNotSent'), error);
+    } finally {
+      this.holdingAll = false;
+      app.refresh('commands', 'missions');
     }
   }
 
@@ -92,7 +109,7 @@ class CommandDesk {
     return text ?? term(COMMANDS, command.kind);
   }
 
-  async #untilAnswered(send: () => Promise<Command>): Promise<Command> {
+  async #untilAnswered<T>(send: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await send();

@@ -1,17 +1,21 @@
 /** The live connection: reconnects with back-off, and knows since when it has been blind. */
 
-import type { LiveMessage, Topic, VehicleLive } from './types';
+import type { AlarmRow, LiveMessage, ProcessLive, Topic, VehicleLive } from './types';
 
 const OPEN_WITHIN_MS = 8000;
 const BACK_OFF_MS = { first: 500, most: 10_000 } as const;
-/** Snapshots come up to five times a second; after this long without one the picture is old. */
+/** Snapshots come at least once a second, even when nothing has changed; after this long without one the picture is
+ *  old. */
 export const BLIND_AFTER_MS = 4000;
 /** A connection that says nothing for so long is dead even if it is open (a sleeping laptop, a lost NAT). */
 const RENEW_AFTER_MS = 12_000;
 const WATCH_MS = 500;
 
 export interface LiveHandlers {
-  snapshot(t: string, vehicles: VehicleLive[]): void;
+  /** Those vehicles and processes that have changed. */
+  snapshot(t: string, vehicles: VehicleLive[], processes: ProcessLive[]): void;
+  /** Changes of alarms, in order, none left out; but `reset` says that some were. */
+  alarms(rows: AlarmRow[], reset: boolean): void;
   changed(topics: Topic[]): void;
   /** The connection was (re)made: what was missed must be fetched. */
   opened(): void;
@@ -35,6 +39,8 @@ export class Live {
   #watchTimer = 0;
   #lastSnapshotMs = 0;
   #lastHeardMs = 0;
+  /** Up to where alarms were heard: a new connection goes on from there. */
+  #cursor: number | null = null;
   #online = (): void => this.reconnect();
 
   constructor(handlers: LiveHandlers) {
@@ -57,6 +63,7 @@ export class Live {
     this.state = 'off';
     this.blind = false;
     this.lastT = null;
+    this.#cursor = null;
     this.#failures = 0;
   }
 
@@ -73,6 +80,7 @@ export class Live {
     const url = new URL('api/live', document.baseURI);
     url.protocol = url.protocol.replace('http', 'ws');
     url.hash = '';
+    if (this.#cursor !== null) url.searchParams.set('cursor', String(this.#cursor));
     const socket = new WebSocket(url);
     this.#socket = socket;
     const tooLong = window.setTimeout(() => socket === this.#socket && this.#failed(), OPEN_WITHIN_MS);
@@ -105,7 +113,10 @@ export class Live {
       this.#lastSnapshotMs = this.#lastHeardMs;
       this.lastT = message.t;
       this.blind = false;
-      this.#handlers.snapshot(message.t, message.vehicles);
+      this.#handlers.snapshot(message.t, message.vehicles, message.processes ?? []);
+    } else if (message.type === 'alarms' && Array.isArray(message.alarms)) {
+      this.#cursor = message.cursor;
+      this.#handlers.alarms(message.alarms, message.reset === true);
     } else if (message.type === 'changed' && Array.isArray(message.what)) {
       this.#handlers.changed(message.what);
     }

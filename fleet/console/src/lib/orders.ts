@@ -6,7 +6,7 @@ export type OrderFilter = 'open' | 'trouble' | 'done' | 'all';
 
 export const CLOSED: ReadonlySet<OrderState> = new Set(['delivered', 'failed', 'cancelled']);
 const RANK: Record<OrderState, number> = {
-  underway: 0, loaded: 1, planned: 2, received: 3, failed: 4, delivered: 5, cancelled: 6,
+  unconfirmed: 0, underway: 1, loaded: 2, planned: 3, received: 4, failed: 5, delivered: 6, cancelled: 7,
 };
 /** Less than this is noise. */
 export const LATE_S = 120;
@@ -16,9 +16,10 @@ export function misses(order: Order): boolean {
   return order.eta !== null && !CLOSED.has(order.state) && Date.parse(order.eta) > Date.parse(order.latest);
 }
 
-/** Somebody should look at it: it failed, it was left out with a reason, or it will be too late. */
+/** Somebody should look at it: it failed, nobody knows where it is, it was left out with a reason, or it is late. */
 export function troubled(order: Order): boolean {
-  return order.state === 'failed' || (order.state === 'received' && order.reason !== null) || misses(order);
+  if (order.state === 'failed' || order.state === 'unconfirmed') return true;
+  return (order.state === 'received' && order.reason !== null) || misses(order);
 }
 
 export function matching(order: Order, filter: OrderFilter): boolean {

@@ -2,10 +2,10 @@
 
 import type { Role } from './types';
 
-export type Action = 'command' | 'accept' | 'load' | 'unload' | 'plan' | 'cancel' | 'import';
+export type Action = 'command' | 'accept' | 'load' | 'unload' | 'plan' | 'cancel' | 'import' | 'freeze';
 
 const CREW: Action[] = ['load', 'unload'];
-const DISPATCH: Action[] = ['plan', 'cancel', 'import'];
+const DISPATCH: Action[] = ['plan', 'cancel', 'import', 'freeze'];
 
 const ALLOWED: Record<Role, ReadonlySet<Action>> = {
   viewer: new Set(),

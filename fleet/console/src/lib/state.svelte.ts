@@ -7,10 +7,11 @@ import { t } from './i18n.svelte';
 import { Live } from './live.svelte';
 import { inWords, notices } from './notices.svelte';
 import { mayDo, type Action } from './permissions';
+import { Past } from './past.svelte';
 import { Refresher } from './refresher';
 import { Trails, TRAIL_MS } from './trails';
 import type {
-  Command, Me, Mission, Order, PlanRun, Region, Site, Topic, User, Vehicle, VehicleLive,
+  Command, Me, Mission, Order, PlanRun, ProcessLive, Region, Site, Topic, User, Vehicle, VehicleLive,
 } from './types';
 
 // Notifications can be lost with a connection; the lists are read again this often whatever happens.
@@ -36,15 +37,21 @@ class ConsoleState {
 
   vehicles = $state.raw<Vehicle[]>([]);
   /** The latest live state by vehicle. */
-  live = $state.raw<Readonly<Record<string, VehicleLive>>>({});
+  #now = $state.raw<Readonly<Record<string, VehicleLive>>>({});
+  /** A past period that is looked at instead; what comes live goes on behind it, and alarms are those of now. */
+  past = $state.raw<Past | null>(null);
+  /** Somebody chooses which period to look at. */
+  choosingPast = $state(false);
+  /** What is shown of each vehicle. */
+  live = $derived(this.past ? this.past.live : this.#now);
   orders = $state.raw<Order[] | null>(null);
   missions = $state.raw<Mission[] | null>(null);
   plans = $state.raw<PlanRun[] | null>(null);
   commands = $state.raw<Command[]>([]);
   /** Plans that were read one by one, by run: the list has only the one that waits for a decision. */
   plansRead = $state.raw<Readonly<Record<string, PlanRun>>>({});
-  readonly trails = new Trails();
-  readonly alarms = new Alarms();
+  readonly #trailsNow = new Trails();
+  readonly alarms = new Alarms(() => this.#refreshers.alarms.want());
 
   section = $state<Section>('orders');
   selectedVehicle = $state<string | null>(null);
@@ -58,13 +65,15 @@ class ConsoleState {
   lookAt = $state(0);
 
   readonly connection = new Live({
-    snapshot: (at, vehicles) => this.#hearSnapshot(at, vehicles),
+    snapshot: (at, vehicles, processes) => this.#hearSnapshot(at, vehicles, processes),
+    alarms: (rows, reset) => this.alarms.take(rows, reset),
     changed: (topics) => topics.forEach((topic) => this.#refreshers[topic]?.want()),
     opened: () => this.refreshAll(),
     lost: () => void this.#checkSession(),
   });
   #pollTimer = 0;
   #refreshers: Record<Topic, Refresher> = {
+    alarms: this.#refresher(async () => this.#readAlarms()),
     orders: this.#refresher(async () => void (this.orders = await api.orders())),
     missions: this.#refresher(async () => void (this.missions = await api.missions())),
     plans: this.#refresher(async () => void (this.plans = await api.plans())),
@@ -81,8 +90,49 @@ class ConsoleState {
     whenSignedOut(() => this.phase === 'signed-in' && this.#leave(t('sessionEnded')));
   }
 
+  /** Whether a control is offered. Whoever looks at the past gives no commands: what they would see is over. */
   may(action: Action): boolean {
-    return mayDo(this.user?.role, action);
+    return this.past === null && mayDo(this.user?.role, action);
+  }
+
+  /** Domain time of what is shown, in milliseconds of the epoch. */
+  get shownMs(): number {
+    return this.past ? this.past.atMs : clock.nowMs;
+  }
+
+  get trails(): Trails {
+    return this.past ? this.past.trails : this.#trailsNow;
+  }
+
+  /** Vehicles with an alarm at the time that is shown. */
+  alarmed = $derived(
+    new Set(
+      this.past
+        ? Object.values(this.past.live).filter(({ alarms }) => alarms?.length).map(({ vehicle_id }) => vehicle_id)
+        : this.alarms.standing.map((alarm) => alarm.source_id),
+    ),
+  );
+
+  /** Missions at the time that is shown: of the past those that were being carried out. */
+  missionsShown = $derived.by(() => {
+    if (!this.past) return this.missions ?? [];
+    const states = new Map(Object.values(this.past.live).map((live) => [live.mission_id, live.mission_state]));
+    return (this.missions ?? []).flatMap((mission) => {
+      const state = states.get(mission.mission_id);
+      return state ? [{ ...mission, state }] : [];
+    });
+  });
+
+  lookBack(fromMs: number, toMs: number, speed: number): void {
+    this.past?.close();
+    this.choosingPast = false;
+    this.past = new Past(fromMs, toMs, speed);
+  }
+
+  backToNow(): void {
+    this.past?.close();
+    this.past = null;
+    this.choosingPast = false;
   }
 
   /** Called once, and again when a one-time link is opened in the same tab. */
@@ -189,42 +239,53 @@ class ConsoleState {
 
   #leave(reason: string | null): void {
     this.connection.stop();
+    this.backToNow();
     window.clearInterval(this.#pollTimer);
     Object.values(this.#refreshers).forEach((refresher) => refresher.stop());
-    this.trails.clear();
+    this.#trailsNow.clear();
     this.alarms.clear();
     this.plansRead = {};
     this.user = null;
     this.vehicles = this.commands = [];
-    this.live = {};
+    this.#now = {};
     this.orders = this.missions = this.plans = null;
     this.selectedVehicle = this.openOrder = this.shownPlan = this.pickedMission = null;
     this.signInReason = reason;
     this.phase = 'signed-out';
   }
 
-  #hearSnapshot(at: string, vehicles: VehicleLive[]): void {
+  #hearSnapshot(at: string, vehicles: VehicleLive[], processes: ProcessLive[]): void {
     clock.hear(at);
-    const live = { ...this.live };
-    for (const vehicle of vehicles) {
-      live[vehicle.vehicle_id] = vehicle;
-      this.trails.add(vehicle);
+    if (vehicles.length > 0) {
+      const now = { ...this.#now };
+      for (const vehicle of vehicles) {
+        now[vehicle.vehicle_id] = vehicle;
+        this.#trailsNow.add(vehicle);
+      }
+      this.#now = now;
     }
-    this.live = live;
-    this.alarms.hear(vehicles);
+    this.alarms.hear(vehicles, processes);
     if (vehicles.some((v) => !this.vehicles.some((known) => known.vehicle_id === v.vehicle_id))) {
       this.#refreshers.vehicles.want(3000);
     }
   }
 
+  async #readAlarms(): Promise<void> {
+    if (Object.keys(this.alarms.table).length === 0) {
+      this.alarms.table = Object.fromEntries((await api.alarmTable()).map((row) => [row.code, row]));
+    }
+    const askedMs = performance.now();
+    this.alarms.replace(await api.alarms(), askedMs);
+  }
+
   #takeVehicles(vehicles: Vehicle[]): void {
     const known = new Set(this.vehicles.map((v) => v.vehicle_id));
-    const live = { ...this.live };
+    const live = { ...this.#now };
     for (const vehicle of vehicles) {
       if (vehicle.live && !live[vehicle.vehicle_id]) live[vehicle.vehicle_id] = vehicle.live;
       if (!known.has(vehicle.vehicle_id)) void this.#loadTrack(vehicle.vehicle_id);
     }
-    this.live = live;
+    this.#now = live;
     this.vehicles = vehicles.toSorted(byVehicleId);
   }
 
@@ -232,7 +293,7 @@ class ConsoleState {
     const now = clock.nowMs;
     try {
       const track = await api.track(vehicleId, new Date(now - TRAIL_MS), new Date(now), TRACK_POINTS);
-      this.trails.addTrack(vehicleId, track);
+      this.#trailsNow.addTrack(vehicleId, track);
     } catch {
       // The trail then begins with what is seen from now on: a missing decoration is no reason for alarm.
     }

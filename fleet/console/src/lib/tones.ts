@@ -5,8 +5,8 @@ import type { CommandState, MissionState, OrderState, PlanState } from './types'
 type ChipTone = '' | 'going' | 'attention' | 'alarm' | 'good' | 'proposed';
 
 export const ORDER_TONES: Record<OrderState, ChipTone> = {
-  received: '', planned: 'proposed', loaded: 'proposed', underway: 'going', delivered: 'good',
-  failed: 'alarm', cancelled: '',
+  received: '', planned: 'proposed', loaded: 'proposed', underway: 'going', unconfirmed: 'alarm',
+  delivered: 'good', failed: 'alarm', cancelled: '',
 };
 
 export const MISSION_TONES: Record<MissionState, ChipTone> = {

@@ -5,19 +5,19 @@ export type VehicleKind = 'drone' | 'robot';
 export type Activity =
   | 'unknown' | 'idle' | 'takeoff' | 'mission' | 'hold' | 'return' | 'land' | 'manual' | 'fault';
 export type OrderState =
-  | 'received' | 'planned' | 'loaded' | 'underway' | 'delivered' | 'failed' | 'cancelled';
+  | 'received' | 'planned' | 'loaded' | 'underway' | 'unconfirmed' | 'delivered' | 'failed' | 'cancelled';
 export type MissionState =
   | 'planned' | 'loaded' | 'accepted' | 'starting' | 'underway' | 'held' | 'returning'
   | 'completed' | 'aborted' | 'failed' | 'cancelled';
+/** What has become of a delivery that nobody saw. */
+export type Outcome = 'delivered' | 'found' | 'lost';
 export type PlanState = 'queued' | 'running' | 'proposed' | 'approved' | 'rejected' | 'failed';
 export type CommandKind = 'hold' | 'resume' | 'return' | 'land';
 export type CommandState = 'proposed' | 'pending' | 'sent' | 'done' | 'failed' | 'expired';
 export type HolderKind = 'shelf' | 'vehicle' | 'recipient';
 export type Evidence = 'sensor' | 'inferred' | 'person';
 export type Urgency = 'urgent' | 'high' | 'medium';
-export type AlarmCode =
-  | 'silent' | 'battery' | 'holds_unasked' | 'returns_unasked' | 'lands_unasked' | 'manual' | 'fault'
-  | 'mission_failed' | 'start_refused' | 'stuck';
+export type AlarmState = 'unacknowledged' | 'acknowledged' | 'returned' | 'shelved';
 
 export interface User {
   user_id: string;
@@ -48,11 +48,42 @@ export interface Site {
   accepts_robot: boolean;
 }
 
+export type AltitudeReference = 'agl' | 'amsl' | 'ellipsoid';
+export type Restriction = 'prohibited' | 'authorisation' | 'conditional' | 'none';
+
+/** When a zone applies: weekdays (0 is Monday, none: every day) and minutes of the day, both in UTC. */
+export interface Period {
+  begins: string | null;
+  ends: string | null;
+  weekdays: number[];
+  from_minute: number;
+  to_minute: number;
+}
+
 export interface Zone {
   zone_id: string;
+  kind: string;
   name_ja: string;
   name_en: string;
   ring: [number, number][];
+  floor_m: number | null;
+  floor_reference: AltitudeReference;
+  ceiling_m: number | null;
+  ceiling_reference: AltitudeReference;
+  restriction: Restriction;
+  /** What a vehicle must meet to be let in, of a conditional zone. */
+  conditions: string[];
+  margin_m: number;
+  schedule: Period[];
+}
+
+/** A section of a drone lane: the line of its centre, latitude, longitude and height (AMSL). */
+export interface Lane {
+  section_id: string;
+  line: [number, number, number][];
+  width_m: number;
+  one_way: boolean;
+  capacity: number;
 }
 
 /** Something tall: the tops of pylons of a line, or of one mast. */
@@ -86,6 +117,7 @@ export interface Region {
   bounds: Bounds;
   sites: Site[];
   zones: Zone[];
+  lanes: Lane[];
   /** Where robots may drive, and what else there is. */
   ways: [number, number][][];
   other_ways?: [number, number][][];
@@ -94,13 +126,53 @@ export interface Region {
   hillshade?: { url: string; bounds: Bounds } | null;
 }
 
-/** What calls for a person's answer; `since` is domain time. */
+/** What calls for a person's answer, as its gateway knows it; `since` is domain time. */
 export interface Alarm {
-  code: AlarmCode;
+  code: string;
+  /** Tells alarms of one code and source apart: the other vehicle, the zone. */
+  key: string;
   urgency: Urgency;
+  state: AlarmState;
   text_ja: string;
   text_en: string;
   since: string | null;
+  /** Null until it is stored. */
+  alarm_id: string | null;
+  shelved_until: string | null;
+}
+
+/** An alarm as it is stored, or a change of one. */
+export interface AlarmRow {
+  alarm_id: string;
+  source_kind: 'vehicle' | 'process';
+  source_id: string;
+  code: string;
+  key?: string;
+  urgency: Urgency;
+  state: AlarmState | 'normal';
+  standing: boolean;
+  text_ja: string;
+  text_en: string;
+  since: string;
+  changed_at?: string;
+  at?: string;
+  acknowledged_by?: string | null;
+  shelved_until?: string | null;
+  shelf_reason?: string | null;
+  shelve_max_min?: number;
+}
+
+/** A row of the table of alarms: what it means, and what answers it. */
+export interface AlarmDefinition {
+  code: string;
+  title_ja: string;
+  title_en: string;
+  cause_ja: string;
+  cause_en: string;
+  meaning_ja: string;
+  meaning_en: string;
+  answers: { answer: string; ja: string; en: string }[];
+  shelve_max_min: number;
 }
 
 /** One vehicle in a live snapshot; anything may be unknown. */
@@ -125,6 +197,15 @@ export interface VehicleLive {
   step: number | null;
   steps: number | null;
   faults: string[];
+  alarms?: Alarm[];
+  /** Seconds that a drone which holds has energy to; then it returns by itself. */
+  hold_left_s?: number | null;
+}
+
+/** A gateway in a live snapshot. */
+export interface ProcessLive {
+  name: string;
+  connected?: boolean;
   alarms?: Alarm[];
 }
 
@@ -272,8 +353,51 @@ export interface Command {
   description_en?: string;
 }
 
-export type Topic = 'orders' | 'missions' | 'plans' | 'commands' | 'vehicles';
+export type Topic = 'alarms' | 'orders' | 'missions' | 'plans' | 'commands' | 'vehicles';
 
-export type LiveMessage =
-  | { type: 'snapshot'; t: string; vehicles: VehicleLive[] }
-  | { type: 'changed'; what: Topic[] };
+/** `full`: all vehicles and processes, else those that have changed since the message before. */
+interface Snapshot {
+  type: 'snapshot';
+  t: string;
+  full: boolean;
+  vehicles: VehicleLive[];
+  processes: ProcessLive[];
+}
+
+/** Changes of alarms in order, and where to go on from; `reset`: some were left out, the list has all. */
+interface AlarmChanges {
+  type: 'alarms';
+  cursor: number;
+  alarms: AlarmRow[];
+  reset?: boolean;
+}
+
+export type LiveMessage = Snapshot | AlarmChanges | { type: 'changed'; what: Topic[] };
+export type PastMessage = Snapshot | AlarmChanges | { type: 'end' };
+
+/** What a person or a station says of the weather; null: not measured. */
+export interface WeatherReport {
+  wind_from_deg: number;
+  wind_mps: number;
+  gust_mps: number | null;
+  temperature_c: number | null;
+  rain_mm_h: number | null;
+  visibility_m: number | null;
+}
+
+/** What launches are held against now, and how old it may be. */
+export interface LaunchConditions {
+  now: string;
+  weather: (WeatherReport & { observed_at: string }) | null;
+  weather_for_s: number;
+  check: { checked_at: string; checked_by: string; source: string } | null;
+  check_for_s: number;
+  emergencies: { airspace_id: string; name: string; begins_at: string; ends_at: string | null }[];
+  groundings: {
+    grounding_id: string;
+    scope_kind: 'vehicle' | 'type' | 'region';
+    scope_id: string;
+    reason: string;
+    grounded_by: string;
+  }[];
+}

@@ -1,8 +1,8 @@
 /** Every label of the console, in both languages: an entry that lacks one does not compile. */
 
 import type {
-  Activity, AlarmCode, CommandKind, CommandState, Evidence, HolderKind, MissionState, OrderState, PlanState, Role,
-  Urgency, VehicleKind,
+  Activity, AlarmState, AltitudeReference, CommandKind, CommandState, Evidence, HolderKind, MissionState, OrderState,
+  PlanState, Restriction, Role, Urgency, VehicleKind,
 } from './types';
 
 export type Language = 'ja' | 'en';
@@ -18,6 +18,24 @@ export const WORDS = {
   back: { ja: 'やめる', en: 'Do not' },
   tryAgain: { ja: 'もう一度', en: 'Try again' },
   dismiss: { ja: '消す', en: 'Dismiss' },
+
+  flightLog: { ja: '飛行日誌', en: 'Flight log' },
+  operationLog: { ja: '運行日誌', en: 'Log of operation' },
+  incidents: { ja: '事故等の一覧', en: 'Incidents' },
+  freezeIncident: { ja: '事故等を保全', en: 'Freeze incident' },
+  freezeTitle: { ja: '{id} のデータを保全しますか', en: 'Freeze the data of {id}?' },
+  freezeFirst: {
+    ja: 'まず飛行を中止し、負傷者を救護して危険を防ぎ、必要なら119番・110番へ。事故・重大インシデントは国土交通大臣へ報告します。',
+    en: 'First stop the flight, aid the injured and prevent danger; call 119 or 110. Accidents and serious incidents are reported to the Minister (MLIT).',
+  },
+  freezeText: {
+    ja: '30分前から、終了するまでの記録が保存期間を過ぎても削除されなくなり、報告書の下書きができます。操縦には影響しません。',
+    en: 'What is recorded from 30 minutes ago until it is closed is kept beyond retention, and a report is drafted. It commands nothing.',
+  },
+  freezeConfirm: { ja: '保全する', en: 'Freeze' },
+  freezing: { ja: '保全しています…', en: 'Freezing…' },
+  frozen: { ja: '保全しました：{id}', en: 'Frozen: {id}' },
+  openReport: { ja: '報告書の下書きを開く', en: 'Open the draft report' },
 
   signInTitle: { ja: 'サインイン', en: 'Sign in' },
   userId: { ja: 'ユーザーID', en: 'User ID' },
@@ -53,6 +71,20 @@ export const WORDS = {
   retryIn: { ja: '{n} 秒後に再接続', en: 'Reconnecting in {n} s' },
   retrying: { ja: '再接続中…', en: 'Reconnecting…' },
   waitingForData: { ja: '接続済み・データ待ち', en: 'Connected, waiting for data' },
+  past: { ja: '過去の再生', en: 'Look back' },
+  pastShown: { ja: '過去を再生中（現在ではありません）', en: 'The past is shown, not the present' },
+  pastFrom: { ja: '開始', en: 'From' },
+  pastLength: { ja: '長さ', en: 'Length' },
+  pastSpeed: { ja: '速さ', en: 'Speed' },
+  pastBegin: { ja: '再生する', en: 'Play' },
+  pastPlay: { ja: '再生', en: 'Play' },
+  pastPause: { ja: '一時停止', en: 'Pause' },
+  pastSeek: { ja: '再生位置', en: 'Position' },
+  pastEnded: { ja: '終わりまで再生しました', en: 'Played to the end' },
+  pastLost: { ja: '再生が途切れました。再生ボタンで続けられます。', en: 'It broke off; press play to go on.' },
+  pastOver: { ja: '解消', en: 'over' },
+  backToNow: { ja: '現在に戻る', en: 'Back to live' },
+  hours: { ja: '{n} 時間', en: '{n} h' },
   reconnectNow: { ja: '今すぐ再接続', en: 'Reconnect now' },
   simulatedClock: { ja: '模擬 ×{speed}', en: 'Simulated ×{speed}' },
   simulatedClockLong: { ja: '模擬時刻（{speed} 倍速）で動作中', en: 'Running on a simulated clock, {speed} times real time' },
@@ -74,7 +106,22 @@ export const WORDS = {
   legendPlanned: { ja: '予定の経路', en: 'Planned path' },
   legendProposed: { ja: '承認待ちの計画', en: 'Proposed plan' },
   legendTrail: { ja: '航跡（10分）', en: 'Trail (10 min)' },
-  legendZone: { ja: '飛行禁止区域', en: 'No-fly zone' },
+  legendLane: { ja: 'ドローン航路', en: 'Drone lane' },
+  zoneHeight: { ja: '高さ', en: 'Height' },
+  zoneTimes: { ja: '時間', en: 'Times' },
+  zoneMargin: { ja: '離隔', en: 'Kept away from' },
+  zoneConditions: { ja: '条件', en: 'Conditions' },
+  zoneAllHeights: { ja: '地表から上空まで', en: 'from the ground up, all heights' },
+  zoneUpTo: { ja: '地表から{ceiling}まで', en: 'from the ground to {ceiling}' },
+  zoneFrom: { ja: '{floor}から上', en: '{floor} and above' },
+  zoneBetween: { ja: '{floor}から{ceiling}まで', en: '{floor} to {ceiling}' },
+  zoneAlways: { ja: '常時', en: 'always' },
+  zoneAllDay: { ja: '終日', en: 'all day' },
+  zoneBegins: { ja: '{time}から', en: 'from {time}' },
+  zoneEnds: { ja: '{time}まで', en: 'until {time}' },
+  laneWidth: { ja: '幅', en: 'Width' },
+  laneCapacity: { ja: '同時に飛べる機数', en: 'Drones at once' },
+  laneOneWay: { ja: '一方通行', en: 'One way' },
   legendWayHome: { ja: '帰還の経路', en: 'Way home' },
   legendObstacle: { ja: '送電線・鉄塔など', en: 'Power lines, masts' },
   legendDrone: { ja: 'ドローン', en: 'Drones' },
@@ -91,14 +138,62 @@ export const WORDS = {
   alarms: { ja: '警報', en: 'Alarms' },
   noAlarms: { ja: '警報なし', en: 'No alarms' },
   alarmCount: { ja: '警報 {n}', en: 'Alarms {n}' },
-  newAlarms: { ja: '未確認の警報 {n} 件', en: '{n} alarms not seen' },
-  seen: { ja: '確認', en: 'Seen' },
-  seenLong: { ja: '{id} の警報を確認済みにする：{text}', en: 'Mark as seen: {id}, {text}' },
-  seenAlarms: { ja: '確認済み（継続中）', en: 'Seen, still standing' },
-  alarmOver: { ja: '解消', en: 'Over' },
+  newAlarms: { ja: '未確認の警報 {n} 件', en: '{n} alarms not acknowledged' },
+  seen: { ja: '確認', en: 'Acknowledge' },
+  seenLong: { ja: '{id} の警報を確認済みにする：{text}', en: 'Acknowledge: {id}, {text}' },
+  seenAlarms: { ja: '確認済み（継続中）', en: 'Acknowledged, standing' },
+  alarmAnswers: { ja: '対応：', en: 'Also:' },
+  alarmNotChanged: { ja: '警報を変更できませんでした', en: 'The alarm was not changed' },
+  shelve: { ja: '保留', en: 'Shelve' },
+  unshelve: { ja: '保留をやめる', en: 'Unshelve' },
+  shelveFor: { ja: '保留する時間', en: 'Shelve for' },
+  shelveReason: { ja: '理由', en: 'Reason' },
+  shelvedUntil: { ja: '{time} まで保留', en: 'Shelved until {time}' },
+  shelvedAlarms: { ja: '保留中 {n}', en: '{n} shelved' },
+  minutes: { ja: '{n} 分', en: '{n} min' },
+  soundOn: { ja: '緊急警報の音：入', en: 'Sound of urgent alarms: on' },
+  soundOff: { ja: '緊急警報の音：切', en: 'Sound of urgent alarms: off' },
   alarmSince: { ja: '{time} から（{ago}）', en: 'since {time} ({ago})' },
   locate: { ja: '地図', en: 'Map' },
   openMission: { ja: '運航を開く', en: 'Open mission' },
+
+  notInBox: { ja: '入っていなかった荷物に印を付けてください（引き渡しを誰も見ていません）', en: 'Mark the parcels that were not in it (nobody saw them handed over)' },
+  resolveTitle: { ja: '配達を誰も確認していません。どうなりましたか', en: 'Nobody saw this delivered. What became of it?' },
+  resolveNote: { ja: 'どうやって分かったか（例：受取人に電話で確認）', en: 'How is that known? (such as: called the recipient)' },
+  resolveDelivered: { ja: '届いていた', en: 'It was delivered' },
+  resolveFound: { ja: '見つかった：棚へ戻し、計画し直す', en: 'Found: on the shelf, to be planned again' },
+  resolveLost: { ja: '紛失', en: 'Lost' },
+  holdLeft: { ja: '{time} 後に自動で帰還', en: 'returns by itself in {time}' },
+  holdAll: { ja: '全機一時停止', en: 'Hold all' },
+  allHeld: {
+    ja: '運航中の全機に一時停止を送りました。待機中の機体は、停止を解くまで出発しません。',
+    en: 'All that move were told to hold. What stands does not set out until somebody lifts that.',
+  },
+  launchConditions: { ja: '出発の条件', en: 'Conditions for launches' },
+  weather: { ja: '気象', en: 'Weather' },
+  weatherSays: {
+    ja: '{time} 観測：{from}° から {mps} m/s、突風 {gust} m/s',
+    en: '{time}: {mps} m/s from {from}°, gusts {gust} m/s',
+  },
+  noWeather: { ja: '報告がありません。ドローンは出発できません', en: 'Nothing is reported: no drone may set out' },
+  reportWeather: { ja: '気象を報告', en: 'Report weather' },
+  windFrom: { ja: '風向（吹いてくる方角、°）', en: 'Wind from (°)' },
+  windSpeed: { ja: '風速（m/s）', en: 'Wind (m/s)' },
+  gusts: { ja: '突風（m/s）', en: 'Gusts (m/s)' },
+  temperature: { ja: '気温（℃）', en: 'Temperature (°C)' },
+  rain: { ja: '雨（mm/h）', en: 'Rain (mm/h)' },
+  visibility: { ja: '視程（m）', en: 'Visibility (m)' },
+  report: { ja: '報告する', en: 'Report' },
+  cancelForm: { ja: 'やめる', en: 'Cancel' },
+  emergencyAirspace: { ja: '緊急用務空域', en: 'Emergency airspace' },
+  airspaceChecked: { ja: '{time} に {by} が確認', en: 'Looked for at {time} by {by}' },
+  airspaceNotChecked: { ja: '未確認。ドローンは出発できません', en: 'Nobody has looked: no drone may set out' },
+  checkAirspace: { ja: '指定がないことを確認した', en: 'I have looked: there is none' },
+  airspaceSource: { ja: '国土交通省の公示', en: "the civil aviation bureau's notice" },
+  tooOld: { ja: '古い（{ago}前）：ドローンは出発できません', en: 'Too old ({ago}): no drone may set out' },
+  grounded: { ja: '出発停止', en: 'Grounded' },
+  lift: { ja: '停止を解く', en: 'Lift' },
+  liftWhy: { ja: '停止を解く理由', en: 'Why may it set out again?' },
 
   timeline: { ja: '時間表', en: 'Timeline' },
   timelineLong: { ja: '時間表：計画と実績', en: 'Timeline: plan and what became of it' },
@@ -249,6 +344,12 @@ export const VEHICLE_KINDS: Record<VehicleKind, Entry> = {
   robot: { ja: '配送ロボット', en: 'Delivery robot' },
 };
 
+export const GROUNDED = {
+  vehicle: { ja: '機体', en: 'Vehicle' },
+  type: { ja: '機種', en: 'Type' },
+  region: { ja: '地域', en: 'Region' },
+} as const satisfies Record<string, Entry>;
+
 export const ACTIVITIES: Record<Activity, Entry> = {
   unknown: { ja: '不明', en: 'Unknown' },
   idle: { ja: '待機', en: 'Idle' },
@@ -266,6 +367,7 @@ export const ORDER_STATES: Record<OrderState, Entry> = {
   planned: { ja: '計画済み', en: 'Planned' },
   loaded: { ja: '積込済み', en: 'Loaded' },
   underway: { ja: '配送中', en: 'Under way' },
+  unconfirmed: { ja: '配達未確認', en: 'Unconfirmed' },
   delivered: { ja: '配達完了', en: 'Delivered' },
   failed: { ja: '配達不可', en: 'Failed' },
   cancelled: { ja: '取消', en: 'Cancelled' },
@@ -328,46 +430,33 @@ export const URGENCIES: Record<Urgency, Entry> = {
   medium: { ja: '注意', en: 'Medium' },
 };
 
-/** What an alarm means for the person who reads it, and what is to be done. */
-export const ALARM_MEANINGS: Record<AlarmCode, Entry> = {
-  silent: {
-    ja: '位置と状態は最後に受信したものです。機体は通信途絶時の手順に従います。指令は届きません。',
-    en: 'Position and state are the last ones heard. The vehicle follows its lost-link procedure; commands do not arrive.',
-  },
-  battery: {
-    ja: '帰り着けないおそれがあります。帰還させるか、安全な場所に降ろしてください。',
-    en: 'It may not get home. Bring it back, or bring it down where it is safe.',
-  },
-  holds_unasked: {
-    ja: '機体が自分で止まりました。理由を確かめてから再開または帰還させてください。',
-    en: 'It stopped by itself. Find out why, then resume it or bring it home.',
-  },
-  returns_unasked: {
-    ja: '機体が自分で帰還を始めました。荷物は配達されていません。',
-    en: 'It turned back by itself. What it carries is not delivered.',
-  },
-  lands_unasked: {
-    ja: '機体がその場に降りています。下の安全を確かめ、回収を手配してください。',
-    en: 'It comes down where it is. See to the people below, and have it fetched.',
-  },
-  manual: {
-    ja: '誰かが送信機または操作盤で操縦しています。指令は効かないことがあります。',
-    en: 'Somebody steers it by hand. Commands may have no effect.',
-  },
-  fault: { ja: '機体自身が異常を報告しています。', en: 'The vehicle itself says that something is wrong.' },
-  mission_failed: {
-    ja: '機体と荷物の回収を手配し、荷物を棚に戻してください。',
-    en: 'Have vehicle and parcels fetched, and the parcels put back on the shelf.',
-  },
-  start_refused: {
-    ja: '機体を点検してください。直らなければ運航を取り消してください。',
-    en: 'Inspect the vehicle. If that does not help, cancel the mission.',
-  },
-  stuck: {
-    ja: '道がふさがれているかもしれません。カメラか現地で確かめてください。',
-    en: 'The way may be blocked. Look through its camera, or send somebody.',
-  },
+export const ALARM_STATES: Record<AlarmState, Entry> = {
+  unacknowledged: { ja: '未確認', en: 'Unacknowledged' },
+  acknowledged: { ja: '確認済み', en: 'Acknowledged' },
+  returned: { ja: '解消・未確認', en: 'Over, not acknowledged' },
+  shelved: { ja: '保留中', en: 'Shelved' },
 };
+
+/** What a zone asks of a flight, as its name and in the legend. */
+export const RESTRICTIONS: Record<Restriction, Entry> = {
+  prohibited: { ja: '飛行禁止区域', en: 'No-fly zone' },
+  authorisation: { ja: '許可が必要な区域', en: 'Zone: authorisation needed' },
+  conditional: { ja: '条件付きの区域', en: 'Zone: on conditions' },
+  none: { ja: '注意区域（制限なし）', en: 'Zone: no restriction' },
+};
+
+/** What a height is above. */
+export const REFERENCES: Record<AltitudeReference, Entry> = {
+  agl: { ja: '対地 {m} m', en: '{m} m above ground' },
+  amsl: { ja: '標高 {m} m', en: '{m} m above sea level' },
+  ellipsoid: { ja: '楕円体高 {m} m', en: '{m} m above the ellipsoid' },
+};
+
+/** From Monday. */
+export const WEEKDAYS: readonly Entry[] = [
+  { ja: '月', en: 'Mon' }, { ja: '火', en: 'Tue' }, { ja: '水', en: 'Wed' }, { ja: '木', en: 'Thu' },
+  { ja: '金', en: 'Fri' }, { ja: '土', en: 'Sat' }, { ja: '日', en: 'Sun' },
+];
 
 export const OBSTACLES: Record<string, Entry> = {
   power_line: { ja: '送電線', en: 'Power line' },

@@ -6,7 +6,7 @@ import type { FeatureCollection } from 'geojson';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import { nameOf, t } from '../i18n.svelte';
 import type { Bounds, Region } from '../types';
-import { around, grid, land, obstacles, outside, sites, ways, workArea, zones } from './features';
+import { around, grid, land, lanes, obstacles, outside, sites, ways, workArea, zones } from './features';
 import { ABOVE_TERRAIN, emptyStyle, FONT, type SourceName } from './style';
 import { addSymbols } from './symbols';
 
@@ -22,7 +22,13 @@ const SEEN_WITHIN_MS = 5000;
 /** How far beyond the region one may look, in its longer side. */
 const MARGIN = 0.5;
 
-/** A map of one region in `container`; `onVehicle` is called with the vehicle that is clicked. */
+/** What lies where the map was clicked, beside vehicles. */
+export interface Ground {
+  zones: string[];
+  lanes: string[];
+}
+
+/** A map of one region in `container`; a click tells of the vehicle there, or of none and the ground. */
 export class RegionCanvas {
   readonly #map: MapLibreMap;
   readonly #region: Region;
@@ -39,7 +45,7 @@ export class RegionCanvas {
   #timer = 0;
 
   /** Throws when the device has no WebGL 2. */
-  constructor(container: HTMLElement, region: Region, onVehicle: (vehicleId: string | null) => void) {
+  constructor(container: HTMLElement, region: Region, onClick: (vehicleId: string | null, ground: Ground) => void) {
     this.#region = region;
     this.#bounds = workArea(region);
     this.#mapped = region.hillshade?.bounds ?? around(region.bounds, this.#bounds);
@@ -69,7 +75,9 @@ export class RegionCanvas {
     this.#map.on('click', (event) => {
       const [hit] = this.#map.queryRenderedFeatures(event.point, { layers: ['vehicle', 'vehicle-name'] });
       const vehicleId: unknown = hit?.properties.id;
-      onVehicle(typeof vehicleId === 'string' ? vehicleId : null);
+      onClick(typeof vehicleId === 'string' ? vehicleId : null, {
+        zones: this.#idsAt(event.point, 'zone-tint'), lanes: this.#idsAt(event.point, 'lane'),
+      });
     });
     for (const type of ['mouseenter', 'mouseleave'] as const) {
       this.#map.on(type, 'vehicle', () => {
@@ -140,6 +148,12 @@ export class RegionCanvas {
     this.#map.fitBounds(corners(this.#bounds), { padding: PADDING, duration });
   }
 
+  #idsAt({ x, y }: { x: number; y: number }, layer: string): string[] {
+    // A finger is not as exact as a line is thin.
+    const near: [[number, number], [number, number]] = [[x - 4, y - 4], [x + 4, y + 4]];
+    return [...new Set(this.#map.queryRenderedFeatures(near, { layers: [layer] }).map(({ properties }) => String(properties.id)))];
+  }
+
   /** Lays the shading of the terrain under everything; without it the map is paper. */
   #shade(): void {
     const { hillshade } = this.#region;
@@ -179,6 +193,7 @@ export class RegionCanvas {
     this.show('grid', grid(this.#mapped, GRID_M));
     this.show('land', land(this.#region));
     this.show('ways', ways(this.#region));
+    this.show('lanes', lanes(this.#region));
     this.#renew();
   }
 

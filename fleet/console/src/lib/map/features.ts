@@ -76,8 +76,15 @@ export function zones(region: Region): FeatureCollection {
       const ring = zone.ring.map(([lat, lon]): Position => [lon, lat]);
       const [first, last] = [ring[0], ring.at(-1)];
       if (first && last && (first[0] !== last[0] || first[1] !== last[1])) ring.push(first);
-      return feature({ type: 'Polygon', coordinates: [ring] }, { name: nameOf(zone) });
+      const { zone_id: id, restriction } = zone;
+      return feature({ type: 'Polygon', coordinates: [ring] }, { id, restriction, name: nameOf(zone) });
     }),
+  );
+}
+
+export function lanes(region: Region): FeatureCollection {
+  return collection(
+    region.lanes.map(({ section_id: id, line }) => feature({ type: 'LineString', coordinates: flipped(line) }, { id })),
   );
 }
 

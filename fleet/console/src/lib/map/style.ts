@@ -5,7 +5,7 @@ import { collection } from './features';
 
 export const FONT = 'Noto Sans JP';
 export const SOURCES = [
-  'outside', 'grid', 'land', 'ways', 'zones', 'obstacles', 'sites', 'routes', 'trails', 'vehicles',
+  'outside', 'grid', 'land', 'ways', 'zones', 'lanes', 'obstacles', 'sites', 'routes', 'trails', 'vehicles',
 ] as const;
 /** The layer below which the shading of the terrain goes. */
 export const ABOVE_TERRAIN = 'forest';
@@ -14,6 +14,16 @@ const NAMES_ZOOM = 12.4;
 export type SourceName = (typeof SOURCES)[number];
 
 export const ROUTE_COLOURS = { drone: '#2563a8', robot: '#0b7a5c', proposed: '#7a3ea8', home: '#b45309' } as const;
+/** What a zone asks of a flight, and how its edge looks; only what is closed is hatched. */
+export const ZONE_COLOURS = {
+  prohibited: '#b3261e', authorisation: '#a84b07', conditional: '#7a3ea8', none: '#55606b',
+} as const;
+export const LANE_COLOUR = '#2f7fb5';
+const byRestriction: ExpressionSpecification = [
+  'match', ['get', 'restriction'],
+  'authorisation', ZONE_COLOURS.authorisation, 'conditional', ZONE_COLOURS.conditional, 'none', ZONE_COLOURS.none,
+  ZONE_COLOURS.prohibited,
+];
 const byKind: ExpressionSpecification = [
   'match', ['get', 'kind'], 'robot', ROUTE_COLOURS.robot, ROUTE_COLOURS.drone,
 ];
@@ -55,7 +65,7 @@ const ground: LayerSpecification[] = [
   },
   {
     id: 'zone-tint', type: 'fill', source: 'zones',
-    paint: { 'fill-color': '#d9480f', 'fill-opacity': 0.08 },
+    paint: { 'fill-color': byRestriction, 'fill-opacity': 0.08 },
   },
   {
     // Roads, steps and narrow paths: no way for robots.
@@ -75,10 +85,17 @@ const ground: LayerSpecification[] = [
       'line-opacity': byZoom([10, 0.45], [12.5, 0.75], [13.2, 1]),
     },
   },
-  { id: 'zone-hatch', type: 'fill', source: 'zones', paint: { 'fill-pattern': 'hatch' } },
+  {
+    id: 'zone-hatch', type: 'fill', source: 'zones', filter: ['==', ['get', 'restriction'], 'prohibited'],
+    paint: { 'fill-pattern': 'hatch' },
+  },
   {
     id: 'zone-edge', type: 'line', source: 'zones', layout: round,
-    paint: { 'line-color': '#b3261e', 'line-width': 1.8 },
+    paint: { 'line-color': byRestriction, 'line-width': 1.8 },
+  },
+  {
+    id: 'lane', type: 'line', source: 'lanes', layout: round,
+    paint: { 'line-color': LANE_COLOUR, 'line-width': widening(2.5, 14), 'line-opacity': 0.35 },
   },
 ];
 
@@ -140,7 +157,7 @@ const marks: LayerSpecification[] = [
   {
     id: 'zone-name', type: 'symbol', source: 'zones', minzoom: 11,
     layout: { ...text, 'text-field': ['get', 'name'], 'text-size': 11.5, 'text-padding': 0 },
-    paint: { ...halo, 'text-color': '#8f1d16' },
+    paint: { ...halo, 'text-color': byRestriction },
   },
   {
     id: 'site', type: 'symbol', source: 'sites', filter: ['!', ['get', 'hub']],
