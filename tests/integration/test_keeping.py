@@ -304,7 +304,7 @@ async def test_old_rollups_are_compressed_and_say_the_same(connection: AsyncConn
 
 async def test_housekeeping_keeps_telemetry_by_the_services_clock(database: Database) -> None:
     clock = Clock(Clock.real().now(), LATER, 10.0)
-    async with database.transaction() as conn:
+    async with await AsyncConnection.connect(database.dsn) as conn:
         await _write_hours(conn)
 
     kept = await keep_telemetry(database, clock, Limits(samples_days=99))
