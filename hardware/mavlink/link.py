@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -44,6 +45,8 @@ LOST_AT_LEAST_WALL_S = 1.5
 """Silence of heartbeats after which the vehicle is not connected: vehicle time, and wall time at least."""
 TICK_S = 0.2
 CURRENT_ITEM_S = 5.0
+TRANSFER_ATTEMPTS = 3
+"""How often a mission is carried over before it counts as not answered; MAVSDK repeats single items by itself."""
 
 
 class MavlinkLink(VehicleLink):
@@ -201,8 +204,8 @@ class MavlinkLink(VehicleLink):
             self._observer.tracker.drop()
             said = self._observer.texts
             await self._speak(self._check_parameters(autopilot, mission))
-            await self._speak(autopilot.upload(plan.items))
-            where = difference(plan.items, await self._speak(autopilot.download()))
+            await self._transfer(lambda: autopilot.upload(plan.items))
+            where = difference(plan.items, await self._transfer(autopilot.download))
             if where is not None:
                 raise MissionRejected(f"{self.vehicle_id}: the vehicle carries another mission: {where}")
             self._observer.tracker.drop()
@@ -213,6 +216,13 @@ class MavlinkLink(VehicleLink):
                 raise MissionRejected(f"{self.vehicle_id}: {'; '.join(objections)}")
             self._observer.tracker.carry(plan, fresh=True)
             self._changes.tell()
+
+    async def _transfer(self, once: Callable[[], Coroutine[None, None, _T]]) -> _T:
+        """Carry a mission over, again if that got stuck: on a bad radio one of its many items is lost too often."""
+        for _ in range(TRANSFER_ATTEMPTS - 1):
+            with suppress(NoAnswer):
+                return await self._speak(once())
+        return await self._speak(once())
 
     async def start(self) -> None:
         """See ``VehicleLink``. Fails with the vehicle disarmed, or raises ``LinkDown`` or ``NotOurs``."""
