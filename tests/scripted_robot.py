@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hardware.mqtt import MqttClient, Will
@@ -63,6 +63,7 @@ class ScriptedRobot:
         self.serial = serial
         self.state: dict[str, Any] = json.loads(json.dumps(IDLE))
         self.header_id = 0
+        self._said_at = datetime.now(UTC)
         self.deaf = 0
         self.refusal: str | None = None
         self.obeys = True
@@ -75,9 +76,11 @@ class ScriptedRobot:
 
     def header(self) -> dict[str, Any]:
         self.header_id += 1
+        # Its clock has milliseconds, and no two messages of one robot are of the same.
+        self._said_at = max(datetime.now(UTC), self._said_at + timedelta(milliseconds=1))
         return {
             "headerId": self.header_id,
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": self._said_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "version": "2.1.0",
             "manufacturer": "maker",
             "serialNumber": self.serial,
