@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from hardware.mission import Mission, Step, StepKind
 from routing.geo import Position
 from routing.motion import RELEASE_HEIGHT_M
 from routing.plan import Leg, StopAction, Trip
 from routing.region.model import Region
 from routing.vehicle_type import VehicleKind, VehicleType
+
+_MISSION = TypeAdapter(Mission)
 
 
 def compile_mission(mission_id: str, trip: Trip, vehicle_type: VehicleType, region: Region) -> Mission:
@@ -68,15 +72,4 @@ def mission_to_json(mission: Mission) -> dict[str, Any]:
 
 def mission_from_json(data: dict[str, Any]) -> Mission:
     """Read what ``mission_to_json`` returned."""
-    steps = tuple(
-        Step(
-            StepKind(step["kind"]),
-            Position(**step["position"]),
-            step["node"],
-            tuple(step["order_ids"]),
-            float(step["dwell_s"]),
-        )
-        for step in data["steps"]
-    )
-    altitude = data.get("return_alt_amsl_m")
-    return Mission(data["mission_id"], steps, float(data["speed_mps"]), data["map_id"], altitude)
+    return _MISSION.validate_python(data)

@@ -65,6 +65,8 @@ def vehicle_snapshot(
         "step": state.progress.step if mission else None,
         "steps": len(trip) if mission else None,
         "faults": list(state.faults),
+        "waits": None if state.waits is None else asdict(state.waits),
+        "unconfirmed": state.unconfirmed,
         "alarms": [asdict(alarm) for alarm in alarms],
         "gateway": gateway,
     }

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from hardware.errors import NotSupported
 from hardware.mission import Mission
 from routing.geo import Position
 from telemetry.event import VehicleEvent
@@ -57,13 +58,39 @@ class Progress:
     finished: bool = False
 
 
+class WaitFor(StrEnum):
+    """For what decision of a person a vehicle stands still by itself."""
+
+    DROP_CLEAR = "drop_clear"
+    """A drone above a drop point: ``descend`` or ``skip``; it goes on without a release when its time is over."""
+    UNLOCK = "unlock"
+    """A robot at a drop point: ``unlock``, or give the delivery up."""
+    CROSSING = "crossing"
+    """A robot at the kerb: ``cross``."""
+    RESUME = "resume"
+    """It was out of contact for longer than its lost-link time: ``resume`` or ``return_home``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A decision that a vehicle waits for. ``step`` is the mission's step, ``node`` a robot's node; ``since`` is domain
+    time, ``until`` when it goes on without, if it does."""
+
+    what: WaitFor
+    step: int
+    since: datetime
+    node: str | None = None
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class VehicleState:
     """The latest state of a vehicle. ``t`` is the domain time at which it was last heard.
 
     ``connected`` is the link's judgement by silence (heartbeats or connection message);
     ``faults`` are the vehicle's own words, newest last, at most 10. ``conditions`` is what is odd about the contact
-    now, code (``hardware.conditions``) to detail in words.
+    now, code (``hardware.conditions``) to detail in words. ``waits``: the decision that it waits for. ``unconfirmed``:
+    a stop that was sent and that its state does not show yet, in words.
     """
 
     t: datetime | None = None
@@ -80,6 +107,8 @@ class VehicleState:
     progress: Progress = field(default_factory=Progress)
     faults: tuple[str, ...] = ()
     conditions: Mapping[str, str] = field(default_factory=dict)
+    waits: Wait | None = None
+    unconfirmed: str | None = None
 
 
 class LeaseGuard(Protocol):
@@ -96,7 +125,8 @@ class VehicleLink(Protocol):
     Every method that speaks to the vehicle has a time-out of its own and raises one of
     ``hardware.errors``: ``NotOurs`` when the lease is not held, ``LinkDown`` when the vehicle is not
     heard, ``Refused`` with its reason, ``NoAnswer`` otherwise. A successful return means that the
-    vehicle's state shows the effect, not only that it acknowledged.
+    vehicle's state shows the effect, not only that it acknowledged. What a protocol does not have raises
+    ``NotSupported``, as do the defaults of this class.
     """
 
     vehicle_id: str
@@ -152,6 +182,49 @@ class VehicleLink(Protocol):
     async def land(self) -> None:
         """Land here; raises ``NotSupported`` for robots."""
         ...
+
+    async def divert(self, to: Position, *, alt_amsl_m: float) -> None:
+        """Give the mission up, fly straight to above ``to`` at an altitude and land there (``to`` is at ground level).
+
+        Returns when it is on its way; a link sees it through to the landing. Drones only.
+        """
+        raise NotSupported(f"{self.vehicle_id} cannot be diverted")
+
+    async def set_speed(self, speed_mps: float) -> None:
+        """Go on at another speed, until the mission sets one again."""
+        raise NotSupported(f"{self.vehicle_id} takes no other speed")
+
+    async def set_altitude(self, alt_amsl_m: float) -> None:
+        """Hold here at another altitude; ``resume`` goes on with the mission from there. Drones only."""
+        raise NotSupported(f"{self.vehicle_id} takes no altitude")
+
+    async def release(self, step: int) -> None:
+        """Let the parcels of a RELEASE go now; raises ``Refused`` unless it is at its drop point, low and still."""
+        raise NotSupported(f"{self.vehicle_id} releases by its mission only")
+
+    async def descend(self, step: int) -> None:
+        """The drop point of a RELEASE is clear: come down and release; raises ``Refused`` unless it waits there."""
+        raise NotSupported(f"{self.vehicle_id} does not wait above drop points")
+
+    async def skip(self, step: int) -> None:
+        """Go on without a RELEASE that the vehicle waits at; its parcels stay aboard."""
+        raise NotSupported(f"{self.vehicle_id} leaves no release out")
+
+    async def cross(self, node: str) -> None:
+        """Cross the road from a kerb: raises ``Refused`` unless the robot stands there and has said so within 1 s."""
+        raise NotSupported(f"{self.vehicle_id} waits at no crossing")
+
+    async def unlock(self, step: int) -> None:
+        """Let the recipient at the parcels of a RELEASE; raises ``Refused`` unless the robot stands there."""
+        raise NotSupported(f"{self.vehicle_id} has no lock")
+
+    async def abort(self) -> None:
+        """Give the mission up on the spot: a robot drops its order and stands. A drone is diverted instead."""
+        raise NotSupported(f"{self.vehicle_id} cannot give its mission up on the spot")
+
+    async def emergency_stop(self) -> None:
+        """Cut the drives, where the maker offers a channel for it."""
+        raise NotSupported(f"{self.vehicle_id} offers no emergency stop: hold it")
 
 
 SampleSink = Callable[[Sample], None]

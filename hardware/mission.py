@@ -23,13 +23,36 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. ``node`` names the node of the ground network for robots; ``order_ids`` is for RELEASE."""
+    """One step. ``node`` names the node of the ground network for robots; ``order_ids`` is for RELEASE.
+
+    ``speed_mps`` is kept on the way to this step and after it until another step says otherwise; ``None``: as before.
+    ``gate_s``: a drone waits so long above a RELEASE to be told that the drop point is clear (``VehicleLink.descend``);
+    untold it goes on without coming down. 0: it comes down at once. ``unlock``: a robot lets nobody at the parcels of a
+    RELEASE before it is told to (``VehicleLink.unlock``). ``crossing``: a robot's way on from this node crosses a road,
+    so that it waits here until somebody releases it (``VehicleLink.cross``).
+    """
 
     kind: StepKind
     position: Position
     node: str | None = None
     order_ids: tuple[str, ...] = ()
     dwell_s: float = 0.0
+    speed_mps: float | None = None
+    gate_s: float = 0.0
+    unlock: bool = False
+    crossing: bool = False
+
+
+Ring = tuple[Position, ...]
+"""A simple polygon in plan, not closed: its last point is not the first again; altitudes mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Where a drone may be in plan: inside one of ``inclusions`` and outside all ``exclusions``."""
+
+    inclusions: tuple[Ring, ...]
+    exclusions: tuple[Ring, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,8 @@ class Mission:
     A drone's steps are TAKEOFF, then MOVE and RELEASE, then LAND. A robot's begin with a MOVE to the
     node where it stands and hold MOVE and RELEASE only; it ends at the last node.
     ``speed_mps`` is the cruise speed over ground or air. ``return_alt_amsl_m``: to which a drone climbs on its own way
-    home, where it flies straight.
+    home, where it flies straight. ``fence`` and ``rally`` (emergency sites, at ground level) are given to a drone with
+    it. ``vtol``: it flies on its wing between what it does in hover. ``winch``: it lowers parcels on a line.
     """
 
     mission_id: str
@@ -47,3 +71,7 @@ class Mission:
     speed_mps: float
     map_id: str
     return_alt_amsl_m: float | None = None
+    fence: Fence | None = None
+    rally: tuple[Position, ...] = ()
+    vtol: bool = False
+    winch: bool = False
