@@ -28,6 +28,8 @@ REPLAN_S = 60.0
 """Domain seconds after which the dispatcher asks again for orders that no plan has served."""
 RESUME_S = 20.0
 """Domain seconds after which the pilot resumes a mission that the vehicle itself has put on hold."""
+DECIDE_AGAIN_S = 5.0
+"""Domain seconds that a vehicle has to go on after a decision, before it is told again."""
 PLAN_SECONDS = 3.0
 LOOKS_S = 300.0
 """Domain seconds between two looks at the weather and at the page of emergency airspace."""
@@ -141,11 +143,13 @@ def _stands(live: dict[str, Any] | None) -> bool:
 
 
 class Pilot(Worker):
-    """Accepts launches, and resumes what a vehicle has put on hold by itself."""
+    """Accepts launches, looks at the road where a robot waits at its kerb, and resumes what a vehicle has put on hold
+    by itself or after it was out of contact."""
 
     def __init__(self, api_url: str, token: str, clock: Clock) -> None:
         super().__init__(api_url, token, clock)
         self._held_since: dict[str, float] = {}
+        self._decided_at: dict[str, float] = {}
 
     async def round(self) -> None:
         """Accept what is loaded; resume what stands without a person's command."""
@@ -154,6 +158,30 @@ class Pilot(Worker):
             if mission["state"] == "loaded":
                 await self.post(f"/api/missions/{mission['mission_id']}/accept")
         await self._resume([m for m in missions if m["state"] == "held"])
+        for vehicle in (await self.get("/api/vehicles"))["vehicles"]:
+            await self._decide(vehicle["vehicle_id"], (vehicle["live"] or {}).get("waits"))
+
+    async def _decide(self, vehicle_id: str, waits: dict[str, Any] | None) -> None:
+        """Answer what a vehicle waits for, and again when that has not helped."""
+        now = self.clock.now().timestamp()
+        if waits is None or now - self._decided_at.get(vehicle_id, float("-inf")) < DECIDE_AGAIN_S:
+            return
+        if waits["what"] == "crossing":
+            given = await self._command(vehicle_id, "cross", node=waits["node"])
+        elif waits["what"] == "resume":
+            given = await self._command(vehicle_id, "resume")
+        else:
+            return  # the recipient's
+        if given is not None:
+            self._decided_at[vehicle_id] = now
+
+    async def _command(self, vehicle_id: str, kind: str, **params: Any) -> str | None:
+        """Give a command, both steps of it; return its id, ``None`` when it was refused."""
+        body = {"kind": kind, "idempotency_key": new_id("k"), "params": params}
+        answer = await self.post(f"/api/vehicles/{vehicle_id}/commands", body)
+        if answer.is_success and answer.json()["state"] == "proposed":
+            answer = await self.post(f"/api/commands/{answer.json()['command_id']}/confirm")
+        return str(answer.json()["command_id"]) if answer.is_success else None
 
     async def _resume(self, held: list[dict[str, Any]]) -> None:
         now = self.clock.now().timestamp()
@@ -166,10 +194,5 @@ class Pilot(Worker):
             commands = await self.get(f"/api/commands?vehicle_id={mission['vehicle_id']}")
             if any(c["kind"] == "hold" and c["issued_at"] > mission["planned_depart"] for c in commands["commands"]):
                 continue  # a person wanted it
-            proposed = await self.post(
-                f"/api/vehicles/{mission['vehicle_id']}/commands",
-                {"kind": "resume", "idempotency_key": new_id("k")},
-            )
-            if proposed.is_success:
-                await self.post(f"/api/commands/{proposed.json()['command_id']}/confirm")
+            await self._command(mission["vehicle_id"], "resume")
             self._held_since[mission["mission_id"]] = now
