@@ -173,7 +173,7 @@ async def test_a_drone_whose_radio_is_cut_comes_home_and_is_heard_again(port: in
         opened(link_to(address, speed=10.0)) as link,
     ):
         await until(lambda: link.state().ready, within_s=60)
-        await link.upload(delivery(east_m=700.0))
+        await link.upload(delivery(east_m=350.0))
         await link.start()
         await until(lambda: link.state().activity is Activity.MISSION, within_s=60)
 
