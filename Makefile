@@ -94,8 +94,8 @@ demo: setup ## Run a region with simulated drones and robots (ARGS="--help" for 
 	@$(BIN)/todoke demo $(ARGS)
 
 test: setup ## Run the tests (ARGS="tests/unit -k clock" for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone" $(ARGS) || [ $$? = 5 ]
-	@$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone and not slow" $(ARGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -m "alone and not slow" $(ARGS) || [ $$? = 5 ]
 
 lint: setup ## Check style, types, and the direction of imports
 	$(BIN)/ruff check .
@@ -107,7 +107,8 @@ lint: setup ## Check style, types, and the direction of imports
 bench: setup ## Measure against peers and floors (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
-scenarios: setup ## Run the scripted day headless and report (ARGS="--px4 DIR" on real PX4)
+scenarios: setup ## Run the slow tests, then the scripted day headless with a report (ARGS="--px4 DIR" on real PX4)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --ignore tests/sitl
 	@mkdir -p build && $(BIN)/todoke demo --headless --report build/scenario.json $(ARGS)
 
 sitl: setup ## Run the tests against PX4 SITL (TODOKE_PX4_DIR=/path/to/px4/build)

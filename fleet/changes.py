@@ -14,8 +14,12 @@ ANSWER_S = 10.0
 """Wall seconds in which the database answers, or the connection is taken for dead."""
 
 
-async def listen(dsn: str, on_change: Callable[[str], None]) -> None:
+async def listen(
+    dsn: str, on_change: Callable[[str], None], on_vehicle: Callable[[str, str], None] | None = None
+) -> None:
     """Call ``on_change`` with the table's name after each change; for ever, across restarts of the database.
+
+    ``on_vehicle`` is called instead, with the vehicle's id too, after a change of what is one vehicle's.
 
     After a reconnect it calls ``on_change("*")``, since changes may have been missed meanwhile.
     """
@@ -28,7 +32,11 @@ async def listen(dsn: str, on_change: Callable[[str], None]) -> None:
                 # A connection that has died silently shows when it is asked something.
                 while True:
                     async for notification in conn.notifies(timeout=15.0):
-                        on_change(notification.payload)
+                        table, _, vehicle_id = notification.payload.partition(" ")
+                        if vehicle_id and on_vehicle is not None:
+                            on_vehicle(table, vehicle_id)
+                        else:
+                            on_change(table)
                     async with asyncio.timeout(ANSWER_S):
                         await conn.execute("SELECT 1")
         except (psycopg.Error, OSError) as error:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from fleet import flight_log, log_view, order_files, orders, regions, report, users, vehicles
+from fleet import flight_log, log_view, order_files, orders, regions, report, signing_keys, users, vehicles
 from fleet.config import load
 from fleet.db.database import Connection, Database
 from fleet.errors import BadRequest, NotFound, StartFailed
@@ -110,6 +110,12 @@ def vehicle_register(
 
     with_service(home, work)
     _out.print(f"{vehicle_id} is registered")
+
+
+@vehicle_app.command("key")
+def vehicle_key(name: Annotated[str, typer.Argument(help="Its name.")], home: Home = None) -> None:
+    """Make a key for MAVLink signing; load it into the vehicle over a cable, and name it as "key" in its link."""
+    _out.print(f"{signing_keys.make(load({'home': home}).home, name)}: load this key into the vehicle", soft_wrap=True)
 
 
 @user_app.command("add")

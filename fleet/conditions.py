@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from hardware.link import Activity, VehicleState
+from fleet.contingency_rules import limit
+from hardware.link import Activity, VehicleState, WaitFor
 from routing.geo import Position, distance_m
 from routing.vehicle_type import VehicleKind, VehicleType
 from telemetry.monitors.finding import Finding, Value
@@ -30,15 +31,29 @@ MESSAGE_S = 120.0
 STUCK_S = 60.0
 STUCK_M = 2.0
 """A robot that has not moved so far in ``STUCK_S`` stands; its position is good to better than that."""
+TIPPED = ("tipped", "tilt", "rollover", "roll over", "rolled over", "overturn", "fallen over", "転倒", "横転")
+"""What robots say when they lie on their side: VDA 5050 names no such error, and each maker has its own words."""
+FAILED_RELEASE = ("gripper", "winch", "release failed", "drop failed", "action drop")
+"""What vehicles say when a parcel does not come off."""
+GONE_ON_S = 5.0
+"""Domain seconds beyond its own time at a drop after which one that still waits has not gone on by itself."""
 REFUSED_STARTS = 2
 HOME_M = 60.0
 """A hub's pads are within this of its place."""
+
+DIVERSIONS = frozenset({"divert", "abort"})
+"""Commands that send a drone to another landing."""
 
 _OBEYS: Mapping[str, frozenset[Activity]] = {
     "hold": frozenset({Activity.HOLD}),
     "return": frozenset({Activity.RETURN, Activity.LAND}),
     "land": frozenset({Activity.LAND}),
     "resume": frozenset(),
+    "emergency_stop": frozenset({Activity.HOLD, Activity.LAND, Activity.MANUAL}),
+    "altitude": frozenset({Activity.HOLD}),
+    # It flies to its site on its own way, and comes down there.
+    "divert": frozenset({Activity.HOLD, Activity.RETURN, Activity.LAND}),
+    "abort": frozenset({Activity.HOLD, Activity.RETURN, Activity.LAND}),
 }
 _UNASKED = {
     Activity.HOLD: "holds_unasked",
@@ -86,15 +101,21 @@ Said = Mapping[tuple[str, int], datetime]
 Stood = tuple[Position, int, datetime]
 """Where a robot has been at which step since when."""
 
+Releases = frozenset[int]
+"""Steps of releases."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What has to be remembered of a vehicle between two looks. ``taken`` is when it was first looked at."""
+    """What has to be remembered of a vehicle between two looks. ``taken`` is when it was first looked at; ``waited``
+    are the releases at which it has waited for a decision, ``passed`` those that it has passed with its parcels."""
 
     taken: datetime | None = None
     said: Said = field(default_factory=dict)
     stood: Stood | None = None
     battery_low: bool = False
+    waited: Releases = frozenset()
+    passed: Releases = frozenset()
 
 
 def remember(look: Look, before: Memory) -> Memory:
@@ -104,6 +125,8 @@ def remember(look: Look, before: Memory) -> Memory:
         said=_said(look, before),
         stood=_stood(look, before),
         battery_low=_battery_low(look, before),
+        waited=_waited(look, before),
+        passed=_passed(look, before),
     )
 
 
@@ -120,6 +143,9 @@ def findings(look: Look, memory: Memory) -> list[Finding]:
         *_fault(look, memory.said),
         *_mission(look),
         *_stuck(look, memory.stood),
+        *_tipped(look),
+        *_recipient(look),
+        *_undelivered(look, memory),
     ]
 
 
@@ -214,6 +240,8 @@ def _stood(look: Look, before: Memory) -> Stood | None:
     """Return where a robot that should be driving has been, at which step, since when."""
     state = look.state
     driving = look.on_mission and state.connected and state.activity in {Activity.MISSION, Activity.RETURN}
+    # One that stands until somebody decides is where it should be.
+    driving = driving and state.waits is None
     if look.vehicle_type.kind is not VehicleKind.ROBOT or not driving or state.position is None:
         return None
     if before.stood is not None:
@@ -234,3 +262,55 @@ def _delivers(look: Look) -> bool:
     steps = (look.mission or {}).get("trip", {}).get("mission", {}).get("steps", ())
     step = look.state.progress.step
     return 0 <= step < len(steps) and steps[step]["kind"] == "release"
+
+
+def _tipped(look: Look) -> Iterator[Finding]:
+    if look.vehicle_type.kind is not VehicleKind.ROBOT:
+        return
+    said = next((text for text in look.state.faults if any(word in text.casefold() for word in TIPPED)), None)
+    if said is not None:
+        yield Finding("tipped", True, values={"text": said})
+
+
+def _recipient(look: Look) -> Iterator[Finding]:
+    """Whether a vehicle waits at a drop for longer than anybody is waited for."""
+    waits = look.state.waits
+    if waits is None or waits.what not in {WaitFor.DROP_CLEAR, WaitFor.UNLOCK} or not look.on_mission:
+        return
+    longest = timedelta(seconds=limit("recipient_absent", "waits_s"))
+    # One that goes on by itself is told to only if it does not.
+    ends = waits.since + longest if waits.until is None else waits.until + timedelta(seconds=GONE_ON_S)
+    if look.at > ends:
+        waited_s = round((look.at - waits.since).total_seconds())
+        values: dict[str, Value] = {"step": waits.step, "waited_s": waited_s}
+        yield Finding("recipient_absent", True, since=ends, key=str(waits.step), values=values)
+
+
+def _waited(look: Look, before: Memory) -> Releases:
+    if not look.on_mission:
+        return frozenset()
+    waits = look.state.waits
+    return before.waited | {waits.step} if waits is not None and waits.what is not WaitFor.CROSSING else before.waited
+
+
+def _passed(look: Look, before: Memory) -> Releases:
+    """Return the releases that a vehicle has passed, on its mission and not on its way home, with its parcels."""
+    progress = look.state.progress
+    if not look.on_mission or look.mission is None or progress.mission_id != look.mission["mission_id"]:
+        return before.passed if look.on_mission else frozenset()
+    done = {release.step for release in progress.releases}
+    on_plan = look.mission["state"] == "underway" and look.state.activity is Activity.MISSION
+    went_on = look.asked is not None and look.asked[0] in {"skip", "return", "abort", "divert"}
+    steps = look.mission.get("trip", {}).get("mission", {}).get("steps", ())[: progress.step]
+    new = {i for i, step in enumerate(steps) if step["kind"] == "release"} if on_plan and not went_on else set()
+    return frozenset((before.passed | new) - done)
+
+
+def _undelivered(look: Look, memory: Memory) -> Iterator[Finding]:
+    for step in sorted(memory.passed):
+        if step in memory.waited:
+            yield Finding("undelivered", True, key=str(step), values={"step": step})
+        else:
+            said = [text for text in look.state.faults if any(word in text.casefold() for word in FAILED_RELEASE)]
+            values: dict[str, Value] = {"step": step, **({"text": said[-1]} if said else {})}
+            yield Finding("release_failed", True, key=str(step), values=values)

@@ -41,6 +41,7 @@ class Settings(BaseModel):
     language: Literal["ja", "en"] = "ja"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_token: Annotated[str, Field(max_length=256, repr=False)] = ""
+    adsb_url: Annotated[str, Field(max_length=500)] = ""
     retention_samples_days: Annotated[int, Field(ge=1, le=36_500)] = 90
     retention_1s_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     retention_1m_days: Annotated[int, Field(ge=1, le=36_500)] = 5 * 365
@@ -51,6 +52,13 @@ class Settings(BaseModel):
     def _is_no_guess(cls, value: str) -> str:
         if value and (len(value) < MIN_TOKEN or not value.isascii() or not value.isprintable() or " " in value):
             raise ValueError(f"must be empty or at least {MIN_TOKEN} printable ASCII characters without spaces")
+        return value
+
+    @field_validator("adsb_url")
+    @classmethod
+    def _is_receiver(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must be empty or like http://receiver:8080/data/aircraft.json")
         return value
 
     @field_validator("database_url")

@@ -11,10 +11,12 @@ from typing import Any
 
 import structlog
 
-from fleet import clearance, commands, launch, leases, missions, regions
+from fleet import clearance, commands, deliveries, delivery_evidence, diverted, launch, leases, missions, regions
 from fleet.command_runner import CommandRunner
 from fleet.db.database import DATABASE_ERRORS as DATABASE_ERRORS
 from fleet.db.database import Database
+from fleet.deliveries import Told
+from fleet.drop_gate import DropGate
 from fleet.errors import Conflict
 from fleet.execution import mission_from_json
 from fleet.leases import Lease, LeaseLost
@@ -42,6 +44,8 @@ END_HOLD_EVERY_S = 30.0
 """Domain seconds after which it is told again, if it has not gone."""
 RULE = "rule: energy for holding"
 """Who gives a command that no person gave."""
+DIVERT_WALL_S = 5.0
+"""Wall seconds that a drone has at least to obey when it is diverted again."""
 CAUSE_S = 30.0
 """Domain seconds in which a command is taken for the cause of what the vehicle does."""
 
@@ -56,10 +60,11 @@ _STATE_OF = {
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """When a release was first heard of, and where the vehicle was then; None when it had happened unseen."""
+    """When a release was first heard of, and where and how fast the vehicle was; None when it had happened unseen."""
 
     at: datetime
     position: Position | None
+    speed_mps: float | None = None
 
 
 class VehicleRunner:
@@ -70,15 +75,25 @@ class VehicleRunner:
     """
 
     def __init__(
-        self, *, vehicle: dict[str, Any], link: VehicleLink, lease: Lease, database: Database, clock: Clock
+        self,
+        *,
+        vehicle: dict[str, Any],
+        link: VehicleLink,
+        lease: Lease,
+        database: Database,
+        clock: Clock,
+        poll_s: float = POLL_S,
     ) -> None:
+        """``poll_s``: wall seconds after which the database is asked without word of news."""
         self.vehicle = vehicle
         self.link = link
         self.lease = lease
         self.mission: dict[str, Any] | None = None
         self._database = database
         self._clock = clock
-        self._commands = CommandRunner(link=link, lease=lease, database=database, clock=clock)
+        self._poll_s = poll_s
+        self._commands = CommandRunner(link=link, lease=lease, database=database, clock=clock, poll_s=poll_s)
+        self._gate = DropGate(link=link, lease=lease, database=database, clock=clock)
         self._steps: Mission | None = None
         self._recognised = False
         self._not_begun = ""
@@ -86,6 +101,7 @@ class VehicleRunner:
         self._seen: dict[int, _Seen] = {}
         self._recorded: set[int] = set()
         self._idle_since: tuple[datetime, float] | None = None
+        self._diverts_at: datetime | None = None
         self._blocking: list[str] = []
         self._told = True
         self._look_at_s = 0.0
@@ -111,11 +127,17 @@ class VehicleRunner:
         """The newest command that a person gave for the mission, and when it was sent."""
         return None if self.mission is None else self._commands.asked(self.mission["mission_id"])
 
+    @property
+    def diverted(self) -> bool:
+        """Whether the vehicle is on its way to another landing than its mission's."""
+        return self.mission is not None and self._commands.diverted(self.mission["mission_id"])
+
     def wake(self) -> None:
         """Look at the database again now: something has changed there."""
         self._told = True
         self._wake.set()
         self._commands.wake()
+        self._gate.wake()
 
     async def run(self) -> None:
         """Run until cancelled or until the lease has gone to another gateway."""
@@ -140,8 +162,9 @@ class VehicleRunner:
         if self.mission is None or not self._recognised or state.progress.mission_id != self.mission["mission_id"]:
             return
         for release in state.progress.releases:
-            position = state.position if seen_happen and release.evidence == "sensor" else None
-            self._seen.setdefault(release.step, _Seen(self._clock.now(), position))
+            seen = seen_happen and release.evidence == "sensor"
+            place = (state.position, state.speed_mps) if seen else (None, None)
+            self._seen.setdefault(release.step, _Seen(self._clock.now(), *place))
 
     async def _run_missions(self) -> None:
         while True:
@@ -195,7 +218,7 @@ class VehicleRunner:
             if row is None and (told or time.monotonic() >= self._troubled_at_s):
                 self._troubled = await missions.troubled(conn, self.vehicle_id)
                 self._troubled_at_s = time.monotonic() + TROUBLED_S
-        self._look_at_s = time.monotonic() + POLL_S
+        self._look_at_s = time.monotonic() + self._poll_s
         if row is None:
             self.mission = None
         elif self.mission is None or any(row[key] != self.mission[key] for key in ("mission_id", "state")):
@@ -250,7 +273,7 @@ class VehicleRunner:
             region = await regions.load(conn, row["region_id"])
             blocking = []
             if self.vehicle["kind"] == "drone":
-                in_the_way = await clearance.in_the_way(conn, row, region, at=at)
+                in_the_way = await clearance.in_the_way(conn, row, region, at=at, speed=self._clock.speed)
                 blocking = [f"mission {mission_id} is in its way" for mission_id in in_the_way]
             blocking += [item.words for item in await launch.obstacles(conn, row, region, at=at)]
             if not blocking:
@@ -317,23 +340,46 @@ class VehicleRunner:
         await self._record_releases(row, state)
         if not state.connected:
             return
+        await self._gate.look(row, state)
         if state.progress.mission_id == row["mission_id"] and state.progress.step != row["step"]:
             async with leases.fenced(self._database, self.lease) as conn:
                 await missions.set_step(conn, row["mission_id"], state.progress.step)
+                await self._gate.note_step(conn, row, state.progress.step)
             row["step"] = state.progress.step
         if await self._ended(row, state):
             return
-        if state.activity is Activity.HOLD and self.hold_left_s == 0.0:
-            await self._end_hold(row)
+        if state.activity is Activity.HOLD and self._commands.ready:
+            before = self._commands.unattended(row["mission_id"])
+            if before is not None and not state.on_ground:
+                await self._divert_again(before)
+            elif self.hold_left_s == 0.0 and not self.diverted:
+                await self._end_hold(row)
         shown = _STATE_OF.get(state.activity)
         if shown is not None and shown != row["state"]:
             await self._move(row, shown, cause=await self._cause(state))
 
+    async def _divert_again(self, before: dict[str, Any]) -> None:
+        """See a diversion through that another runner has begun: it would hover over its landing until it is empty.
+
+        Where it cannot go there any more, it goes to the nearest site in reach.
+        """
+        at, speed = self._clock.now(), self._clock.speed
+        if self._diverts_at is not None and at < self._diverts_at:
+            return
+        elsewhere = self._diverts_at is not None
+        self._diverts_at = at + timedelta(seconds=max(END_HOLD_EVERY_S, DIVERT_WALL_S * speed))
+        key = f"diversion/{self.lease.epoch}/{at.timestamp():.3f}"
+        async with leases.fenced(self._database, self.lease) as conn:
+            told = await diverted.tell_again(conn, before, key=key, elsewhere=elsewhere, at=at, speed=speed)
+        if not told:
+            self._commands.leave()
+        self._log.warning("diversion goes on", mission=before["mission_id"], to=before["sent_to"], told=told)
+
     async def _end_hold(self, row: dict[str, Any]) -> None:
         """Have a drone that has no energy left to hold come home, and again while it goes on holding.
 
-        It goes even if others are in its way, since it cannot stay; who they are is written down with it. While the
-        database is away the lease runs out, and the vehicle comes home by its own lost-link action.
+        It goes even if others are in its way, since it cannot stay; who they are is told after it has been sent. While
+        the database is away the lease runs out, and the vehicle comes home by its own lost-link action.
         """
         async with leases.fenced(self._database, self.lease) as conn:
             at, speed = self._clock.now(), self._clock.speed
@@ -344,9 +390,13 @@ class VehicleRunner:
             if given["state"] != "proposed":
                 return
             await commands.confirm(conn, given["command_id"], actor=RULE, at=at, speed=speed)
+        self._log.warning("no energy left to hold", mission=row["mission_id"], action=HOLD_ENDS_IN)
+        # This waits for a launch that is being decided on.
+        async with self._database.transaction() as conn:
             region = await regions.load(conn, row["region_id"])
-            in_the_way = await clearance.in_the_way(conn, row, region, at=at)
-        self._log.warning("no energy left to hold", mission=row["mission_id"], action=HOLD_ENDS_IN, near=in_the_way)
+            near = await clearance.in_the_way(conn, row, region, at=at)
+        if near:
+            self._log.warning("others are near its way home", mission=row["mission_id"], near=near)
 
     async def _record_releases(self, row: dict[str, Any], state: VehicleState) -> None:
         if self._steps is None or state.progress.mission_id != row["mission_id"]:
@@ -361,16 +411,16 @@ class VehicleRunner:
         sites = {tuple(stop["order_ids"]): stop["to_site"] for stop in row["trip"]["stops"]}
         seen = self._seen[release.step]
         async with leases.fenced(self._database, self.lease) as conn:
-            delivered = await missions.deliver(
+            delivered = await deliveries.deliver(
                 conn,
                 row["mission_id"],
                 vehicle_id=self.vehicle_id,
                 step=release.step,
                 to_site=sites[step.order_ids],
                 at=seen.at,
-                evidence=release.evidence,
-                detail=release.detail,
+                told=Told(release.evidence, release.detail),
                 position=seen.position or step.position,
+                elsewhere=delivery_evidence.elsewhere(step, seen.position, seen.speed_mps),
             )
         self._log.info("delivered", mission=row["mission_id"], orders=delivered, by=release.evidence)
 

@@ -54,9 +54,11 @@ async def declare(
     ends_at: datetime | None,
     at: datetime,
     actor: str,
+    kind: str = "emergency",
 ) -> dict[str, Any]:
     """Enter an area of ``(lat, lon)`` corners from the ground up; ``ends_at`` ``None``: until it is withdrawn.
 
+    ``kind``: ``emergency``, or ``closed`` for one that is closed at short notice for another reason.
     Raises ``BadRequest`` for a ring that encloses nothing or crosses itself, and for a time that is over.
     """
     _check_ring(ring)
@@ -66,6 +68,7 @@ async def declare(
         "airspace_id": new_id("e"),
         "region_id": region_id,
         "name": name,
+        "kind": kind,
         "ring": Jsonb([list(corner) for corner in ring]),
         "begins_at": begins_at,
         "ends_at": ends_at,
@@ -73,7 +76,8 @@ async def declare(
     row = await (await conn.execute(_SQL["declare"], values | {"at": at, "actor": actor})).fetchone()
     assert row is not None
     subject = ("emergency_airspace", row["airspace_id"])
-    await audit.record(conn, at=at, actor=actor, action="airspace.declare", subject=subject, detail={"name": name})
+    detail = {"name": name, "kind": kind}
+    await audit.record(conn, at=at, actor=actor, action="airspace.declare", subject=subject, detail=detail)
     return row
 
 

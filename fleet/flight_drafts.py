@@ -280,9 +280,13 @@ def place_name(region: Region, mark: Mark) -> str:
 
 
 def _of_missions(missions: Iterable[Mapping[str, Any]], region: Region) -> dict[str, Any]:
-    """What missions say of a flight or drive: who accepted its start, for what, and along which stops."""
+    """What missions say of a flight or drive: whose it was, for what, and along which stops.
+
+    Where control changed hands on the way it was several pilots', and a person says whose entry it is.
+    """
     rows = list(missions)
-    pilots = list(dict.fromkeys(row["accepted_by"] for row in rows if row["accepted_by"]))
+    flown_by = (name for row in rows for name in (row["accepted_by"], *row["took_over"]))
+    pilots = list(dict.fromkeys(name for name in flown_by if name))
     orders = [order for row in rows for stop in row["trip"].get("stops", ()) for order in stop["order_ids"]]
     names = {site.site_id: site.name_ja for site in region.sites}
     stops = [names.get(s["to_site"], s["to_site"]) for row in rows for s in row["trip"].get("stops", ())]

@@ -12,11 +12,12 @@ from typing import Any
 
 import structlog
 
-from fleet import leases, live, metrics, observing, regions, vehicles
+from fleet import commands, leases, live, metrics, observing, regions, signing_keys, vehicles
 from fleet.alarm_keeper import AlarmKeeper
 from fleet.alarms import AlarmBook
 from fleet.bus import connect
 from fleet.changes import listen
+from fleet.contingency_runner import ContingencyRunner
 from fleet.db.database import Database
 from fleet.dispatch import DATABASE_ERRORS, VehicleRunner
 from fleet.errors import FleetError
@@ -30,6 +31,7 @@ from hardware.errors import HardwareError
 from hardware.link import VehicleLink, VehicleState
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
+from hardware.mavlink.signing import Signing
 from hardware.mqtt import MqttClient
 from hardware.profiles import load_profile, profile_data
 from hardware.vda5050.link import Vda5050Link
@@ -48,6 +50,10 @@ ENDING_S = 10.0
 """Wall seconds that a runner has to end, once its vehicle is given up."""
 PUBLISH_S = 1.0
 """Wall seconds that the bus has to take a snapshot."""
+SWEEP_S = 0.5
+POLL_S = 5.0
+"""Wall seconds after which a vehicle's runner asks the database without word of news. The database tells of all that
+changes, and ``_sweep`` looks for commands: thirty vehicles that each ask twice a second cost more than hearing them."""
 EXECUTOR_THREADS = 4 * MAX_VEHICLES
 """MAVSDK's blocking calls hold a thread each until their own time-out."""
 
@@ -87,6 +93,7 @@ class Gateway:
         self._alarms = AlarmKeeper(self._book, database, actor=runtime.name, own=[("process", runtime.name)])
         self._writer_watch = WriterWatch()
         self._watching = Watching(database, clock, intake=lambda: self._intake.counts())
+        self._contingencies = ContingencyRunner(database, clock, self._watching)
         self._listening = Listening(clock)
         self._intake = Intake(writer, clock, listeners=[self._watching.take, self._listening.take])
         self._publisher = Publisher(runtime.name, clock, send=self._publish, look=self._view, process=self._process)
@@ -98,9 +105,11 @@ class Gateway:
                 group.create_task(self._keep_leases(group)),
                 group.create_task(self._tick()),
                 group.create_task(self._alarms.run()),
-                group.create_task(listen(self._runtime.dsn, self._changed)),
+                group.create_task(listen(self._runtime.dsn, self._changed, self._vehicle_changed)),
+                group.create_task(self._sweep()),
                 group.create_task(self._follow_others()),
                 group.create_task(self._watching.look_ahead()),
+                group.create_task(self._contingencies.run()),
                 *(group.create_task(observing.every_second(copy)) for copy in self._metrics()),
             ]
             await stop.wait()
@@ -131,13 +140,42 @@ class Gateway:
         ]
 
     def _changed(self, table: str) -> None:
-        if table in {"mission", "command", "*"}:
+        if table in {"mission", "command", "drop_confirmation", "ground_check", "*"}:
             for runner in self._runners.values():
                 runner.wake()
-        if table in {"emergency_airspace", "mission", "*"}:
+        if table in {"command", "contingency", "*"}:
+            self._contingencies.wake()
+        if table in {"emergency_airspace", "manned_aircraft", "mission", "*"}:
             self._watching.news.set()
         if table in {"alarm", "*"}:
             self._alarms.wake()
+
+    def _vehicle_changed(self, table: str, vehicle_id: str) -> None:
+        """Look at one vehicle anew, if it is ours: others' changes would have every gateway ask for nothing."""
+        runner = self._runners.get(vehicle_id)
+        if runner is None:
+            return
+        runner.wake()
+        if table == "command":
+            self._contingencies.wake()
+        if table == "mission":
+            self._watching.news.set()
+
+    async def _sweep(self) -> None:
+        """Look for commands of which no word came, in one question for all vehicles: a stop must never wait long."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            if not self._runners:
+                continue
+            try:
+                async with self._database.transaction() as conn:
+                    found = await commands.waiting(conn, list(self._runners))
+            except DATABASE_ERRORS as error:
+                _LOG.warning("commands not looked for: the database is away", error=str(error).strip())
+                continue
+            for runner in (self._runners.get(vehicle_id) for vehicle_id in found):
+                if runner is not None:
+                    runner.wake()
 
     async def _keep_leases(self, group: asyncio.TaskGroup) -> None:
         ready = False
@@ -184,6 +222,7 @@ class Gateway:
         self._runners.pop(vehicle_id, None)
         self._book.forget("vehicle", vehicle_id)
         self._watching.forget(vehicle_id)
+        self._contingencies.forget(vehicle_id)
         self._intake.forget(vehicle_id)
         self._listening.end(vehicle_id)
         task = self._tasks.pop(vehicle_id, None)
@@ -223,7 +262,9 @@ class Gateway:
             self._book.forget("vehicle", lease.vehicle_id)
             self._watching.forget(lease.vehicle_id)
             raise
-        runner = VehicleRunner(vehicle=row, link=link, lease=lease, database=self._database, clock=self._clock)
+        runner = VehicleRunner(
+            vehicle=row, link=link, lease=lease, database=self._database, clock=self._clock, poll_s=POLL_S
+        )
         self._runners[lease.vehicle_id] = runner
         self._listening.begin(lease.vehicle_id, lease.listened_until)
         self._tasks[lease.vehicle_id] = group.create_task(self._guard(runner))
@@ -242,11 +283,13 @@ class Gateway:
         data = profile_data(row["type_id"])
         address = dict(row["link"])
         if address.pop("protocol") == "mavlink":
+            key = address.pop("key", None)
             return MavlinkLink(
                 vehicle_id=row["vehicle_id"],
                 address=MavlinkAddress(hardware_uid=row["hardware_uid"], **address),
                 vehicle_type=profile,
                 parameters=data.get("parameters", {}),
+                firmware=data.get("firmware"),
                 lease=lease,
                 clock=self._clock,
                 on_sample=self._intake.put,
@@ -254,6 +297,7 @@ class Gateway:
                 home=region.site(row["home_site"]).pads[row["pad"]],
                 simulated=row["simulated"],
                 allow_real=self._runtime.allow_real,
+                signing=None if key is None else Signing(signing_keys.read(self._runtime.home, key)),
             )
         return Vda5050Link(
             vehicle_id=row["vehicle_id"],
@@ -269,6 +313,7 @@ class Gateway:
             on_event=self._intake.put_event,
             simulated=row["simulated"],
             allow_real=self._runtime.allow_real,
+            listened_until=lease.listened_until,
         )
 
     async def _tick(self) -> None:
@@ -289,8 +334,10 @@ class Gateway:
     def _view(self, vehicle_id: str, state: VehicleState) -> dict[str, Any]:
         runner, now = self._runners[vehicle_id], self._clock.now()
         found = self._watching.look(vehicle_id, state, runner.concern, runner.asked, now)
+        found += self._contingencies.see(runner, state, found, now)
         alarms = self._book.take("vehicle", vehicle_id, found, at=now, speed=self._clock.speed)
-        runner.hold_left_s = self._watching.hold_s(vehicle_id, state)
+        # One that was diverted flies in the mode in which it holds, and is not to be called home from there.
+        runner.hold_left_s = None if runner.diverted else self._watching.hold_s(vehicle_id, state)
         return live.vehicle_snapshot(
             vehicle_id,
             state,
@@ -298,6 +345,7 @@ class Gateway:
             gateway=self._runtime.name,
             alarms=alarms,
             hold_left_s=runner.hold_left_s,
+            predicted=None if state.connected else self._watching.predicted(vehicle_id, now),
         )
 
     def _process(self) -> dict[str, Any]:

@@ -10,9 +10,11 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from fleet import commands, incidents, metrics, orders, planning, regions, users
+from fleet import commands, drop_weight, incidents, metrics, orders, planning, regions, users
 from fleet.alarm_rounds import AlarmRounds
 from fleet.db.database import DATABASE_ERRORS, Database
+from fleet.duty_watch import DutyWatch
+from fleet.late_orders import LateOrders
 from telemetry.clock import Clock
 from telemetry.keeping import Kept, Limits, keep_house
 
@@ -33,15 +35,20 @@ async def run(
     ``running`` says which processes the service has now.
     """
     async with asyncio.TaskGroup() as group:
-        group.create_task(_run_rounds(database, clock, AlarmRounds(database, clock, running=running)))
+        watches = AlarmRounds(database, clock, running=running), DutyWatch(database, clock), LateOrders(database, clock)
+        group.create_task(_run_rounds(database, clock, *watches))
         group.create_task(_run_keeping(database, clock, limits or Limits()))
 
 
-async def _run_rounds(database: Database, clock: Clock, alarms: AlarmRounds) -> None:
+async def _run_rounds(
+    database: Database, clock: Clock, alarms: AlarmRounds, pilots: DutyWatch, late: LateOrders
+) -> None:
     while True:
         try:
             await round_once(database, clock)
             await alarms.once()
+            await pilots.once()
+            await late.once()
         except DATABASE_ERRORS as error:
             _LOG.warning("housekeeping waits: the database is away", error=str(error).strip())
         await asyncio.sleep(INTERVAL_S)
@@ -60,6 +67,8 @@ async def round_once(database: Database, clock: Clock) -> None:
     async with database.transaction() as conn:
         for run_id in await planning.withdraw_stale(conn, at=now):
             _LOG.warning("proposal withdrawn: it is out of date", run=run_id)
+    async with database.transaction() as conn:
+        await drop_weight.weigh_releases(conn, at=now)
     async with database.transaction() as conn:
         await incidents.keep_up(conn)
     async with database.transaction() as conn:

@@ -8,10 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleet import clearance, emergency_airspace, flight_log, grounding, vehicles, weather, workload
+from fleet import (
+    clearance,
+    control,
+    duty,
+    emergency_airspace,
+    flight_log,
+    ground_checks,
+    grounding,
+    manned_aircraft,
+    vehicles,
+    weather,
+    workload,
+)
 from fleet.db.database import Connection
+from fleet.predicted import Flight
 from hardware.profiles import load_profile
-from routing.problem import Category
 from routing.region.model import Region
 from routing.vehicle_type import WeatherLimits
 
@@ -19,6 +31,13 @@ WEATHER_FOR = timedelta(minutes=15)
 """No drone sets out on an older report."""
 CHECK_FOR = timedelta(minutes=10)
 """No drone sets out unless somebody has looked for emergency airspace since."""
+SETS_OUT_SOON = timedelta(minutes=1)
+"""Manned aircraft that are near now are held against a launch that is due within this, and not against later ones."""
+_CLOSED_BY = {
+    "emergency": ("emergency_airspace", "emergency airspace"),
+    "closed": ("zone_closed", "closed airspace"),
+}
+"""Code and words of an obstacle, by the kind of area that a way enters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,7 @@ async def obstacles(
         for defect in await flight_log.open_defects(conn, vehicle["vehicle_id"])
         if defect["content"].get("unairworthy")
     ]
+    found += [Obstacle("checks", words) for words in await ground_checks.missing(conn, mission, at=at)]
     if vehicle["kind"] != "drone":
         return found
     limits = load_profile(vehicle["type_id"]).weather
@@ -61,19 +81,27 @@ def _of_weather(report: Mapping[str, Any] | None, limits: WeatherLimits, at: dat
     if report is None or at - report["observed_at"] > WEATHER_FOR:
         yield Obstacle("weather_unknown", f"there is no weather report of the last {minutes:.0f} minutes; report it")
         return
-    for name, limit, unit, sign in (
-        ("wind_mps", limits.max_wind_mps, "m/s of wind", 1),
-        ("gust_mps", limits.max_gust_mps, "m/s in gusts", 1),
-        ("rain_mm_h", limits.max_rain_mm_h, "mm/h of rain", 1),
-        ("visibility_m", limits.min_visibility_m, "m of visibility", -1),
-        ("temperature_c", limits.max_temperature_c, "degrees", 1),
-        ("temperature_c", limits.min_temperature_c, "degrees", -1),
+    for value, unit, _, bound in beyond_limits(report, limits):
+        sets_out = "most" if value > bound else "least"
+        yield Obstacle("weather", f"{value:g} {unit} are reported; this type sets out at {sets_out} {bound:g}")
+
+
+def beyond_limits(report: Mapping[str, Any], limits: WeatherLimits) -> Iterator[tuple[float, str, str, float]]:
+    """Yield what of a report is beyond the limits of a type: value, unit, what it is in Japanese, the limit.
+
+    What nobody has measured is not held against a flight; wind always is measured.
+    """
+    for name, limit, unit, ja, sign in (
+        ("wind_mps", limits.max_wind_mps, "m/s of wind", "風速", 1),
+        ("gust_mps", limits.max_gust_mps, "m/s in gusts", "突風", 1),
+        ("rain_mm_h", limits.max_rain_mm_h, "mm/h of rain", "降雨", 1),
+        ("visibility_m", limits.min_visibility_m, "m of visibility", "視程", -1),
+        ("temperature_c", limits.max_temperature_c, "degrees", "気温", 1),
+        ("temperature_c", limits.min_temperature_c, "degrees", "気温", -1),
     ):
         value = report[name]
-        # What nobody has measured is not held against a flight; wind always is.
         if limit is not None and value is not None and sign * (value - limit) > 0:
-            words = f"{value:g} {unit} are reported; this type sets out at {'most' if sign > 0 else 'least'} {limit:g}"
-            yield Obstacle("weather", words)
+            yield value, unit, ja, limit
 
 
 async def _of_airspace(conn: Connection, mission: Mapping[str, Any], region: Region, at: datetime) -> list[Obstacle]:
@@ -84,18 +112,30 @@ async def _of_airspace(conn: Connection, mission: Mapping[str, Any], region: Reg
         words = f"nobody has looked for emergency airspace in the last {minutes:.0f} minutes; look and say so"
         found.append(Obstacle("airspace_unchecked", words))
     areas = await emergency_airspace.listing(conn, region_id=region.region_id, at=at)
+    aircraft = await manned_aircraft.listing(conn, region_id=region.region_id, at=at)
+    if not areas and not aircraft:
+        return found
     departs = max(at, mission["planned_depart"])
-    flight = await clearance.flight(conn, mission["mission_id"], departs=departs) if areas else None
-    entered = [area for area in areas if flight and emergency_airspace.entered(area, flight, region.frame)]
-    words = "its way enters the emergency airspace"
-    return [*found, *(Obstacle("emergency_airspace", f"{words} {area['name']}") for area in entered)]
+    flight = await clearance.flight(conn, mission["mission_id"], departs=departs)
+    for area in areas:
+        if flight and emergency_airspace.entered(area, flight, region.frame):
+            code, what = _CLOSED_BY[area["kind"]]
+            found.append(Obstacle(code, f"its way enters the {what} {area['name']}"))
+    leaves_now = flight is not None and bool(flight.track) and bool(aircraft) and departs <= at + SETS_OUT_SOON
+    if flight is not None and leaves_now:
+        kind = load_profile((await vehicles.get(conn, mission["vehicle_id"]))["type_id"])
+        ahead = Flight(mission["mission_id"], mission["vehicle_id"], kind, "plan", flight.track)
+        near = manned_aircraft.encounters(ahead, map(manned_aircraft.of_row, aircraft), region, at=departs)
+        found += [
+            Obstacle("manned_aircraft", f"manned aircraft {one.name} is {one.horizontal_m:.0f} m away") for one in near
+        ]
+    return found
 
 
 async def _of_workload(conn: Connection, mission: Mapping[str, Any], vehicle: Mapping[str, Any]) -> list[Obstacle]:
-    region_id, category, pilot = mission["region_id"], Category(vehicle["category"]), mission["accepted_by"]
-    limit = (await workload.limits(conn, region_id=region_id))[category]
-    up = await workload.airborne(conn, pilot=pilot, category=category, region_id=region_id, but=mission["mission_id"])
-    if len(up) < limit.most:
-        return []
-    words = f"{pilot} has {', '.join(up) or 'none'} in the air and may have {limit.most} of {category} ({limit.source})"
-    return [Obstacle("workload", words)]
+    pilot = await control.pilot_of(conn, vehicle["vehicle_id"])
+    if pilot is not None and not await duty.present(conn, pilot):
+        return [Obstacle("pilot_silent", f"{pilot} controls it and gives no sign of life: another pilot takes it over")]
+    pilot = pilot or mission["accepted_by"]
+    words = await workload.full(conn, vehicle, pilot=pilot, but=mission["mission_id"])
+    return [] if words is None else [Obstacle("workload", words)]

@@ -40,6 +40,7 @@ def vehicle_snapshot(
     gateway: str,
     alarms: Iterable[Alarm] = (),
     hold_left_s: float | None = None,
+    predicted: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the live view of one vehicle, as the console receives it."""
     position = state.position
@@ -67,6 +68,7 @@ def vehicle_snapshot(
         "faults": list(state.faults),
         "waits": None if state.waits is None else asdict(state.waits),
         "unconfirmed": state.unconfirmed,
+        "predicted": predicted,
         "alarms": [asdict(alarm) for alarm in alarms],
         "gateway": gateway,
     }

@@ -108,6 +108,12 @@ ALARMS_REFUSED = Counts(
 )
 ALARMS_STANDING = Level("todoke_alarms_standing", "Alarms that stand, as a gateway knows them", ("urgency",))
 
+# The process that asks a receiver of manned aircraft, where there is one.
+AIRCRAFT = Level("todoke_manned_aircraft_near", "Manned aircraft near the regions, as the receiver sees them")
+AIRCRAFT_UNUSED = Counts("todoke_manned_aircraft_unused_total", "Entries of the receiver that say too little")
+AIRCRAFT_POLLS = Counts("todoke_manned_aircraft_polls_total", "Questions to the receiver", ("outcome",))
+AIRCRAFT_SILENT = Level("todoke_manned_aircraft_silent_seconds", "Time since the receiver's last new word")
+
 # The api.
 REQUESTS = Counts("todoke_http_requests_total", "Requests answered", ("method", "route", "status"))
 REQUEST_DURATION = Durations(

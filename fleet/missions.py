@@ -9,13 +9,27 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, clearance, custody, launch, orders, regions, vehicles
+from fleet import (
+    audit,
+    clearance,
+    contingency_journal,
+    control,
+    custody,
+    drop_point,
+    ground_checks,
+    launch,
+    orders,
+    regions,
+    unlock,
+    vehicles,
+)
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.execution import compile_mission, mission_to_json
 from fleet.ids import new_id
 from hardware.mission import StepKind
 from hardware.profiles import load_profile
+from routing.airspace import all_zones
 from routing.deconflict import given_trip
 from routing.geo import Position, distance_m
 from routing.plan import Plan
@@ -57,13 +71,23 @@ async def create_from_plan(
     """Turn an approved plan of ``problem`` into missions and bind its orders to them; return the missions' ids."""
     created = []
     fleet = {vehicle.vehicle_id: vehicle for vehicle in problem.vehicles}
+    drops = await drop_point.of_region(conn, problem.region.region_id)
     for route in plan.routes:
         vehicle = await vehicles.get(conn, route.vehicle_id)
         if vehicle["retired_at"] is not None:
             raise Conflict(f"vehicle {route.vehicle_id!r} has been retired since the plan was made; ask for a new one")
         for ordinal, trip in enumerate(route.trips):
             mission_id = new_id("m")
-            mission = compile_mission(mission_id, trip, load_profile(vehicle["type_id"]), problem.region)
+            mission = compile_mission(
+                mission_id,
+                trip,
+                load_profile(vehicle["type_id"]),
+                problem.region,
+                drops=drops,
+                zones=all_zones(problem.region, problem.zones),
+                permits=problem.permits,
+                vehicle=fleet[route.vehicle_id],
+            )
             await conn.execute(
                 _SQL["insert"],
                 {
@@ -106,6 +130,24 @@ async def get(conn: Connection, mission_id: str) -> dict[str, Any]:
     return row
 
 
+async def locked(conn: Connection, mission_id: str) -> dict[str, Any]:
+    """Return one mission, and keep it as it is until the transaction ends; raises ``NotFound``."""
+    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
+    if row is None:
+        raise NotFound(f"there is no mission {mission_id!r}")
+    return row
+
+
+async def close_order(conn: Connection, mission_id: str, order_id: str) -> None:
+    """The mission carries the order no more."""
+    await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
+
+
+async def note(conn: Connection, mission_id: str, words: str, *, at: datetime) -> None:
+    """Write into a mission's history what does not change its state."""
+    await conn.execute(_SQL["note"], {"mission_id": mission_id, "words": words, "at": at})
+
+
 async def listing(conn: Connection, *, region_id: str, limit: int = 500) -> list[dict[str, Any]]:
     """Return missions with their orders, newest first."""
     cursor = await conn.execute(_SQL["list_all"], {"region_id": region_id, "limit": limit})
@@ -130,6 +172,11 @@ async def next_accepted(conn: Connection, vehicle_id: str) -> dict[str, Any] | N
 async def open_times(conn: Connection, *, region_id: str) -> list[dict[str, Any]]:
     """Return when the missions that have not ended should be where, each vehicle's in sequence (``fleet.delays``)."""
     return await (await conn.execute(_SQL["open_times"], {"region_id": region_id})).fetchall()
+
+
+async def left_with(conn: Connection, order_id: str) -> dict[str, Any] | None:
+    """Return the ended mission that has left an order's parcel in its vehicle, if any."""
+    return await (await conn.execute(_SQL["left_with"], {"order_id": order_id})).fetchone()
 
 
 async def troubled(conn: Connection, vehicle_id: str) -> dict[str, Any] | None:
@@ -161,7 +208,7 @@ async def move(
 
     Returns the row as it was before.
     """
-    row = await _locked(conn, mission_id)
+    row = await locked(conn, mission_id)
     if to_state not in TRANSITIONS[row["state"]]:
         raise Conflict(f"mission {mission_id} is {row['state']} and cannot become {to_state}")
     values = {"mission_id": mission_id, "to_state": to_state, "at": at, "reason": reason, "actor": actor}
@@ -175,13 +222,15 @@ async def wait_for(conn: Connection, mission_id: str, words: str | None) -> None
     await conn.execute(_SQL["wait_for"], {"mission_id": mission_id, "words": words})
 
 
-async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
-    """Ground crew: the parcels are in the vehicle, the battery is fitted, the pad is clear.
+async def load(
+    conn: Connection, mission_id: str, *, at: datetime, actor: str, checks: Mapping[str, bool] | None = None
+) -> None:
+    """Ground crew: the parcels are in the vehicle; with the ``checks`` that are made with it (``ground_checks``).
 
     Raises ``Conflict`` while an earlier mission of the vehicle is not over or has left parcels in it, and when a
     drone is known to stand elsewhere than on the pad that the mission leaves from.
     """
-    row = await _locked(conn, mission_id)
+    row = await locked(conn, mission_id)
     await _check_free(conn, row)
     await _check_place(conn, row, at=at)
     await move(conn, mission_id, "loaded", at=at, cause=f"loaded by {actor}")
@@ -197,7 +246,11 @@ async def load(conn: Connection, mission_id: str, *, at: datetime, actor: str) -
             detail="loaded",
             mission_id=mission_id,
         )
-    await audit.record(conn, at=at, actor=actor, action="mission.load", subject=("mission", mission_id))
+    await unlock.prepare(conn, row, at=at)
+    for name, ok in (checks or {}).items():
+        await ground_checks.say(conn, row, name, ok=ok, at=at, actor=actor, audited=False)
+    values: dict[str, Any] = {"subject": ("mission", mission_id), "detail": {"checks": dict(checks or {})}}
+    await audit.record(conn, at=at, actor=actor, action="mission.load", **values)
 
 
 async def _check_free(conn: Connection, row: dict[str, Any]) -> None:
@@ -235,15 +288,17 @@ async def _check_place(conn: Connection, row: dict[str, Any], *, at: datetime) -
 async def accept(conn: Connection, mission_id: str, *, at: datetime, actor: str) -> None:
     """Pilot: accepts the launch by name; the gateway starts it.
 
-    Raises ``Conflict`` with all that keeps the mission from setting out (``fleet.launch``).
+    From then on this pilot controls the vehicle (``fleet.control``). Raises ``Conflict`` with all that keeps the
+    mission from setting out (``fleet.launch``), and while another pilot controls the vehicle.
     """
-    row = await _locked(conn, mission_id)
+    row = await locked(conn, mission_id)
     if "accepted" in TRANSITIONS[row["state"]]:
         region = await regions.load(conn, row["region_id"])
         found = await launch.obstacles(conn, row, region, at=at, accepting=True)
         if found:
             raise Conflict(f"mission {mission_id} may not set out: " + "; ".join(item.words for item in found))
     await move(conn, mission_id, "accepted", at=at, cause=f"launch accepted by {actor}", actor=actor)
+    await control.gain(conn, row["vehicle_id"], at=at, actor=actor)
     await audit.record(conn, at=at, actor=actor, action="mission.accept", subject=("mission", mission_id))
 
 
@@ -255,7 +310,7 @@ async def cancel(conn: Connection, mission_id: str, *, at: datetime, actor: str)
     row = await move(conn, mission_id, "cancelled", at=at, cause=f"cancelled by {actor}", reason="cancelled")
     if row["state"] == "planned":
         for item in await carried(conn, mission_id):
-            await _back_to_planning(conn, row, item["order_id"], at=at, cause="mission cancelled")
+            await back_to_planning(conn, row, item["order_id"], at=at, cause="mission cancelled")
     await audit.record(conn, at=at, actor=actor, action="mission.cancel", subject=("mission", mission_id))
 
 
@@ -268,7 +323,7 @@ async def unload(
     are unconfirmed until a person has found out (``orders.resolve``). Returns the orders that came back. Raises
     ``BadRequest`` for a missing order that the mission has no parcel of.
     """
-    row = await _locked(conn, mission_id)
+    row = await locked(conn, mission_id)
     if row["state"] not in ENDED:
         raise Conflict(f"mission {mission_id} is {row['state']}; its parcels are on their way")
     vehicle = await vehicles.get(conn, row["vehicle_id"])
@@ -278,7 +333,7 @@ async def unload(
     if strange := sorted(set(missing) - set(back)):
         raise BadRequest(f"missing: mission {mission_id} has no parcel of {', '.join(strange)} aboard")
     for order_id in dict.fromkeys(missing):
-        await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
+        await close_order(conn, mission_id, order_id)
         why = f"{row['vehicle_id']} came back without the parcel, and nobody saw it handed over"
         await orders.move(conn, order_id, "unconfirmed", at=at, cause=f"missed by {actor}", reason=why)
     back = [order_id for order_id in back if order_id not in set(missing)]
@@ -293,7 +348,7 @@ async def unload(
             detail="came back undelivered, unloaded",
             mission_id=mission_id,
         )
-        await _back_to_planning(conn, row, order_id, at=at, cause=f"unloaded by {actor}")
+        await back_to_planning(conn, row, order_id, at=at, cause=f"unloaded by {actor}")
     await audit.record(conn, at=at, actor=actor, action="mission.unload", subject=("mission", mission_id))
     return back
 
@@ -304,52 +359,6 @@ async def begin(conn: Connection, mission_id: str, *, at: datetime, cause: str) 
     for item in await carried(conn, mission_id):
         if item["open"] and item["state"] == "loaded":
             await orders.move(conn, item["order_id"], "underway", at=at, cause=f"{mission_id} began")
-
-
-async def deliver(
-    conn: Connection,
-    mission_id: str,
-    *,
-    vehicle_id: str,
-    step: int,
-    to_site: str,
-    at: datetime,
-    evidence: str,
-    detail: str,
-    position: Position | None,
-) -> list[str]:
-    """Record what was released at a step, once however often it is told; return the orders delivered now.
-
-    Raises ``Conflict`` when the mission has ended: what it has left is for the ground crew to unload.
-    """
-    row = await _locked(conn, mission_id)
-    if row["state"] in ENDED:
-        raise Conflict(f"mission {mission_id} is {row['state']}; nothing more is delivered on it")
-    delivered = []
-    for item in await carried(conn, mission_id):
-        if item["step"] != step or not item["open"]:
-            continue
-        order_id = item["order_id"]
-        if item["state"] == "loaded":
-            # The start was not seen (the service was down), but the vehicle is past the drop.
-            await orders.move(conn, order_id, "underway", at=at, cause=f"{mission_id} began unseen")
-        handed_over = await custody.hand_over(
-            conn,
-            order_id,
-            to=custody.Holder("recipient", to_site),
-            at=at,
-            moved_by=vehicle_id,
-            evidence=evidence,
-            detail=detail,
-            mission_id=mission_id,
-            position=position,
-        )
-        if not handed_over:
-            continue
-        await orders.move(conn, order_id, "delivered", at=at, cause=f"released by {vehicle_id}: {detail}")
-        await conn.execute(_SQL["close_order"], {"mission_id": mission_id, "order_id": order_id})
-        delivered.append(order_id)
-    return delivered
 
 
 async def set_step(conn: Connection, mission_id: str, step: int) -> None:
@@ -363,7 +372,7 @@ async def start_attempts(conn: Connection, mission_id: str) -> int:
     return int(row["attempts"]) if row else 0
 
 
-async def _back_to_planning(
+async def back_to_planning(
     conn: Connection, mission: dict[str, Any], order_id: str, *, at: datetime, cause: str
 ) -> None:
     """The order waits again, and says why until another plan serves it."""
@@ -371,15 +380,11 @@ async def _back_to_planning(
     why = f"not delivered by {mission['vehicle_id']}, whose mission was {ended}"
     if mission["reason"] and mission["reason"] != ended:
         why += f": {mission['reason']}"
-    await conn.execute(_SQL["close_order"], {"mission_id": mission["mission_id"], "order_id": order_id})
+    seen = await contingency_journal.why_undelivered(conn, mission["mission_id"], order_id)
+    if seen is not None:
+        why += f" ({seen})"
+    await close_order(conn, mission["mission_id"], order_id)
     await orders.move(conn, order_id, "received", at=at, cause=cause, reason=why)
-
-
-async def _locked(conn: Connection, mission_id: str) -> dict[str, Any]:
-    row = await (await conn.execute(_SQL["lock"], {"mission_id": mission_id})).fetchone()
-    if row is None:
-        raise NotFound(f"there is no mission {mission_id!r}")
-    return row
 
 
 async def _log(

@@ -162,7 +162,7 @@ async def move(
 
     With a ``reason`` and no ``reason_cause`` of its own, the order keeps the one that it waited for.
     """
-    row = await _locked(conn, order_id)
+    row = await locked(conn, order_id)
     if to_state not in TRANSITIONS[row["state"]]:
         raise Conflict(f"order {row['external_ref']} is {row['state']} and cannot become {to_state}")
     values = {"order_id": order_id, "to_state": to_state, "reason": reason, "reason_cause": reason_cause, "at": at}
@@ -187,6 +187,17 @@ async def explain(conn: Connection, order_id: str, reason: str, *, cause: str = 
     await conn.execute(_SQL["set_reason"], values)
 
 
+async def note(conn: Connection, order_id: str, words: str, *, at: datetime) -> None:
+    """Write into an order's history what does not change its state."""
+    await conn.execute(_SQL["note"], {"order_id": order_id, "words": words, "at": at})
+
+
+async def fetch_from(conn: Connection, order_id: str, site_id: str, *, at: datetime, cause: str) -> None:
+    """The parcel of an order that waits lies at another site now, and is fetched there."""
+    await conn.execute(_SQL["fetch_from"], {"order_id": order_id, "site_id": site_id, "at": at})
+    await note(conn, order_id, f"to be fetched at {site_id}: {cause}", at=at)
+
+
 async def fail_overdue(conn: Connection, *, region_id: str, at: datetime) -> int:
     """Fail the orders whose time window closed while they waited; return how many."""
     overdue = await (await conn.execute(_SQL["overdue"], {"region_id": region_id, "at": at})).fetchall()
@@ -204,7 +215,7 @@ async def resolve(conn: Connection, order_id: str, outcome: str, *, note: str, a
     """
     if outcome not in OUTCOMES:
         raise BadRequest(f"outcome: must be one of {', '.join(OUTCOMES)}, not {outcome!r}")
-    row = await _locked(conn, order_id)
+    row = await locked(conn, order_id)
     if row["state"] != "unconfirmed":
         raise Conflict(f"order {row['external_ref']} is {row['state']}; only an unconfirmed one is resolved")
     to_state, holder, words = {
@@ -223,14 +234,15 @@ async def resolve(conn: Connection, order_id: str, outcome: str, *, note: str, a
 
 async def cancel(conn: Connection, order_id: str, *, at: datetime, actor: str) -> None:
     """Cancel an order that waits; raises ``Conflict`` when a mission holds it already."""
-    row = await _locked(conn, order_id)
+    row = await locked(conn, order_id)
     if row["state"] != "received":
         raise Conflict(f"order {row['external_ref']} is {row['state']}; only a waiting order can be cancelled")
     await move(conn, order_id, "cancelled", at=at, cause=f"cancelled by {actor}", reason="cancelled")
     await audit.record(conn, at=at, actor=actor, action="order.cancel", subject=("order", order_id))
 
 
-async def _locked(conn: Connection, order_id: str) -> dict[str, Any]:
+async def locked(conn: Connection, order_id: str) -> dict[str, Any]:
+    """Return one order, and keep it as it is until the transaction ends; raises ``NotFound``."""
     row = await (await conn.execute(_SQL["lock"], {"order_id": order_id})).fetchone()
     if row is None:
         raise NotFound(f"there is no order {order_id!r}")

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from fleet import books, flight_drafts, housekeeping, metrics, observing, planning, regions
+from fleet import aircraft_feed, books, flight_drafts, housekeeping, metrics, observing, planning, regions
 from fleet.changes import listen
 from fleet.db.database import DATABASE_ERRORS, Database
 from fleet.errors import FleetError
@@ -46,6 +46,7 @@ async def run(runtime: Runtime, clock: Clock, stop: asyncio.Event) -> None:
             group.create_task(_work(database, clock, home=runtime.home, holder=holder, wake=wake)),
             group.create_task(housekeeping.run(database, clock, runtime.retention, running=runtime.running)),
             group.create_task(flight_drafts.run(database, clock)),
+            group.create_task(aircraft_feed.run(runtime.adsb_url, database, clock)),
             group.create_task(books.run(database, runtime.home, clock)),
             group.create_task(listen(runtime.dsn, lambda table: wake.set() if table in _TABLES else None)),
         ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fleet import audit, clearance, grounding, missions, orders, regions, vehicles, weather, workload
+from fleet import audit, clearance, drop_point, grounding, missions, orders, regions, vehicles, weather, workload
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from fleet.ids import new_id
@@ -98,6 +98,8 @@ async def build_problem(
         home, pad = row["home_site"], row["pad"]
         fleet.append(FleetVehicle(row["vehicle_id"], profile, home, available, pad, category=category))
     wind, temperature_c, report = await weather.for_planning(conn, region_id=region_id, at=at)
+    drops = await drop_point.of_region(conn, region_id)
+    types = [vehicle.type for vehicle in fleet]
     problem = Problem(
         region=await regions.load(conn, region_id),
         orders=tuple(
@@ -110,6 +112,7 @@ async def build_problem(
                 earliest=row["earliest"],
                 latest=row["latest"],
                 priority=row["priority"],
+                service_s=drop_point.service_s(types, gated=drops[row["dropoff_site"]].gated),
             )
             for row in waiting
         ),
@@ -178,6 +181,7 @@ async def approve(conn: Connection, run_id: str, *, at: datetime, actor: str) ->
     await conn.execute(_SQL["decide"], {"run_id": run_id, "state": "approved", "actor": actor, "at": at})
     region = await regions.load(conn, run["region_id"])
     problem = problem_from_json(run["problem"], region)
+    await _check_gates(conn, plan, problem, run_id=run_id)
     created = await missions.create_from_plan(conn, plan, problem, run_id=run_id, at=at, actor=actor)
     for unserved in plan.unserved:
         row = await orders.get(conn, unserved.order_id)
@@ -240,6 +244,21 @@ async def _why_stale(conn: Connection, plan: Plan, *, at: datetime) -> str | Non
                 if late and arrive + late > rows[order_id]["latest"]:
                     return f"order {rows[order_id]['external_ref']} would arrive too late"
     return None
+
+
+async def _check_gates(conn: Connection, plan: Plan, problem: Problem, *, run_id: str) -> None:
+    """Raise ``Conflict`` when a drone has to wait above a drop point now and its plan has no time for that."""
+    drops = await drop_point.of_region(conn, problem.region.region_id)
+    types = {vehicle.vehicle_id: vehicle.type for vehicle in problem.vehicles}
+    planned = {order.order_id: order.service_s for order in problem.orders}
+    for route in plan.routes:
+        for leg in (leg for trip in route.trips for leg in trip.legs if leg.order_ids):
+            needed = drop_point.service_s([types[route.vehicle_id]], gated=drops[leg.to_site].gated)
+            if needed is not None and max(planned[order_id] or 0.0 for order_id in leg.order_ids) < needed:
+                raise Conflict(
+                    f"plan {run_id} is out of date: drop point {leg.to_site} is no longer fenced, and "
+                    f"{route.vehicle_id} has no time to wait there; reject it and ask for a new one"
+                )
 
 
 def _delays(route: Route, *, at: datetime, turnaround: timedelta) -> Iterator[tuple[Trip, timedelta]]:

@@ -6,11 +6,15 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+import structlog
+
 from fleet import clearance, commands, grounding
 from fleet.db.database import Connection, Database
-from fleet.errors import Conflict
+from fleet.errors import FleetError
+from routing.errors import RoutingError
 from telemetry.sqlfile import statements
 
+_LOG = structlog.get_logger()
 _SQL = statements("fleet.db.sql", "missions.sql")
 
 REASON = "hold of the whole region"
@@ -52,5 +56,6 @@ async def _hold_one(
             return await commands.issue(
                 conn, vehicle_id=vehicle_id, kind="hold", key=own_key, issuer=issuer, at=at, speed=speed
             )
-    except Conflict:
+    except (FleetError, RoutingError) as error:
+        _LOG.error("vehicle not held with its region", vehicle=vehicle_id, error=str(error))
         return None

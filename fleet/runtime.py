@@ -45,6 +45,7 @@ class Runtime:
     log_level: str
     supervisor_pid: int
     metrics_token: str = field(default="", repr=False)
+    adsb_url: str = field(default="", repr=False)
     apis: int = 1
     retention: Limits = field(default_factory=Limits)
     pids: Mapping[str, int] = field(default_factory=dict)

@@ -199,6 +199,7 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             apis=self.settings.apis,
             metrics_token=self.settings.metrics_token,
+            adsb_url=self.settings.adsb_url,
             retention=self.settings.retention,
         )
 

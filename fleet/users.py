@@ -182,6 +182,13 @@ async def pilots_signed_in(conn: Connection) -> int:
     return int(row["pilots"]) if row else 0
 
 
+async def is_pilot(conn: Connection, user_id: str) -> bool:
+    """Whether there is a pilot of this name who may sign in."""
+    # PostgreSQL takes no NUL, and nothing else is an id.
+    known = user_id if _USER_ID.fullmatch(user_id) else ""
+    return await (await conn.execute(_SQL["is_pilot"], {"user_id": known})).fetchone() is not None
+
+
 async def sign_out(conn: Connection, token: str) -> None:
     """End a session."""
     await conn.execute(_SQL["delete_session"], {"token_hash": _digest(token)})

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from fleet import audit, regions
+from fleet import audit, regions, signing_keys
 from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
 from hardware.errors import NotSupported
@@ -30,8 +30,9 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 class NewVehicle:
     """A vehicle to be registered.
 
-    ``link`` is ``{"protocol": "mavlink", "bind": "127.0.0.1:14600"}`` with optional ``peer`` and
-    ``system_id``, or ``{"protocol": "vda5050", "manufacturer": ..., "serial": ...}``. ``pad`` is the index of
+    ``link`` is ``{"protocol": "mavlink", "bind": "127.0.0.1:14600"}`` (``MavlinkAddress`` has the forms of ``bind``)
+    with optional ``peer``, ``system_id`` and ``key``, the name of the key with which it signs (``signing_keys``), or
+    ``{"protocol": "vda5050", "manufacturer": ..., "serial": ...}``. ``pad`` is the index of
     the pad of the home site on which a drone stands; each has one of its own. ``category`` is that of its flights.
     """
 
@@ -45,12 +46,12 @@ class NewVehicle:
     category: Category = Category.LEVEL_4
 
 
-def _check_link(link: dict[str, Any], kind: str, hardware_uid: str | None) -> None:
+def _check_link(link: dict[str, Any], kind: str, hardware_uid: str | None, *, simulated: bool) -> None:
     """Raise ``BadRequest`` unless a gateway could open this link."""
     protocol = link.get("protocol")
     if kind == "drone" and protocol == "mavlink":
-        unknown = set(link) - {"protocol", "bind", "peer", "system_id"}
-        _check_mavlink(link, hardware_uid)
+        unknown = set(link) - {"protocol", "bind", "peer", "system_id", "key"}
+        _check_mavlink(link, hardware_uid, simulated=simulated)
     elif kind == "robot" and protocol == "vda5050":
         for name in ("manufacturer", "serial"):
             value = link.get(name)
@@ -63,18 +64,22 @@ def _check_link(link: dict[str, Any], kind: str, hardware_uid: str | None) -> No
         raise BadRequest(f"link: unknown keys {', '.join(sorted(unknown))}")
 
 
-def _check_mavlink(link: dict[str, Any], hardware_uid: str | None) -> None:
-    bind, peer, system_id = link.get("bind"), link.get("peer"), link.get("system_id")
+def _check_mavlink(link: dict[str, Any], hardware_uid: str | None, *, simulated: bool) -> None:
+    bind, peer, system_id, key = (link.get(name) for name in ("bind", "peer", "system_id", "key"))
     if not isinstance(bind, str):
-        raise BadRequest("link.bind: an address such as 127.0.0.1:14600 is needed")
+        raise BadRequest("link.bind: an address such as 127.0.0.1:14600 or tcp://127.0.0.1:5760 is needed")
     if not isinstance(peer, str | None):
         raise BadRequest("link.peer: an address such as 127.0.0.1:14580 is needed")
     if isinstance(system_id, bool) or not isinstance(system_id, int | None):
         raise BadRequest("link.system_id: a whole number from 1 to 255 is needed")
+    if key is not None and (not isinstance(key, str) or not signing_keys.NAME.fullmatch(key)):
+        raise BadRequest("link.key: the name of a key is needed, of 1 to 63 letters, digits or _ -")
     try:
-        MavlinkAddress(bind=bind, peer=peer, system_id=system_id, hardware_uid=hardware_uid)
+        address = MavlinkAddress(bind=bind, peer=peer, system_id=system_id, hardware_uid=hardware_uid)
     except NotSupported as error:
         raise BadRequest(f"link: {error}") from error
+    if simulated and not address.is_loopback:
+        raise BadRequest("link.bind: a simulated vehicle is reached by UDP or TCP on 127.0.0.1 only")
 
 
 def _check_home(region: Region, vehicle: NewVehicle, kind: VehicleKind) -> None:
@@ -100,7 +105,7 @@ async def register(
     if not _ID.fullmatch(vehicle.vehicle_id):
         raise BadRequest("vehicle_id: 1 to 63 letters, digits or . _ - are needed, beginning with a letter or digit")
     profile = load_profile(vehicle.type_id)
-    _check_link(vehicle.link, profile.kind.value, vehicle.hardware_uid)
+    _check_link(vehicle.link, profile.kind.value, vehicle.hardware_uid, simulated=vehicle.simulated)
     _check_home(await regions.load(conn, region_id), vehicle, profile.kind)
     values = {
         "vehicle_id": vehicle.vehicle_id,

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleet.conditions import ON_MISSION, Look, Memory, findings, remember
+from fleet.contingency_rules import limit
+from hardware.conditions import HALF_OPEN, UNSIGNED
 from hardware.link import Activity, VehicleState
 from routing.formats.json import given_from_json
 from routing.geo import LocalFrame, Position
@@ -22,6 +24,7 @@ from telemetry.monitors.finding import Finding
 from telemetry.monitors.link_quality import LinkQuality
 from telemetry.monitors.monitor import Monitor, airborne, place_of
 from telemetry.monitors.path import PathFollower, PlannedPath
+from telemetry.monitors.road import Crossings, InRoad
 from telemetry.monitors.stale import LIMIT_S, StaleData
 from telemetry.monitors.traffic import AHEAD_S, Flying
 from telemetry.monitors.wind import WindLimit, limit_mps
@@ -36,6 +39,9 @@ STALE_WALL_S = 2.0
 CLOCK_OFF_S, CLOCK_OFF_WALL_S = 5.0, 2.0
 """How far a vehicle's clock may be off: what it says of when things happened is then a matter of seconds."""
 
+_WHILE_SILENT = frozenset({HALF_OPEN, UNSIGNED})
+"""What is told of a vehicle that is not heard too: it says why."""
+
 _FOLLOWS = {
     VehicleKind.DRONE: frozenset({Activity.TAKEOFF, Activity.MISSION}),
     VehicleKind.ROBOT: frozenset({Activity.MISSION}),
@@ -44,16 +50,17 @@ _FOLLOWS = {
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What of a region all its drones keep to: prepared once, which takes a part of a second."""
+    """What of a region all its vehicles keep to: prepared once, which takes a part of a second."""
 
     frame: LocalFrame
     closed: ClosedAirspace
     approved: Approved
+    crossings: Crossings
 
     @classmethod
     def of(cls, region: Region, permits: Sequence[Permit] = ()) -> Surroundings:
         """Prepare a region; raises ``BadInput`` naming a zone or permit that cannot be."""
-        return cls(region.frame, ClosedAirspace(region, permits=permits), Approved(region, permits))
+        return cls(region.frame, ClosedAirspace(region, permits=permits), Approved(region, permits), Crossings(region))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class Course:
     follower: PathFollower
     conformance: Conformance
     energy: EnergyLeft
+    gates: Mapping[int, float]
+    """At which of the path's seconds it is to go on from the steps at which it waits for people."""
 
 
 def course_of(
@@ -97,7 +106,17 @@ def course_of(
         temperature_c=temperature_c,
         return_alt_amsl_m=row["trip"]["mission"].get("return_alt_amsl_m"),
     )
-    return Course(row["mission_id"], follower, Conformance(follower, apart=APART, drone=drone), energy)
+    conformance = Conformance(follower, apart=APART, drone=drone)
+    return Course(row["mission_id"], follower, conformance, energy, _gates(row, path) if drone else {})
+
+
+def _gates(row: Mapping[str, Any], path: PlannedPath) -> dict[int, float]:
+    """Return when a drone is to go on from its gated releases. They hold for the track as it is kept now."""
+    leaves = {stay.site_id: (stay.leave - path.start).total_seconds() for stay in given_from_json(row["given"]).stays}
+    sites = {tuple(stop["order_ids"]): stop["to_site"] for stop in row["trip"]["stops"]}
+    steps = enumerate(row["trip"]["mission"]["steps"])
+    gated = ((number, sites.get(tuple(step["order_ids"]))) for number, step in steps if step.get("gate_s"))
+    return {number: leaves[site] for number, site in gated if site in leaves}
 
 
 class WatchedVehicle:
@@ -120,12 +139,16 @@ class WatchedVehicle:
         self._drone = vehicle_type.kind is VehicleKind.DRONE
         self._newest: Sample | None = None
         self._fresh = False
+        self._waits_s: float | None = None
         self._memory = Memory()
         self._held: set[tuple[str, str]] = set()
         self._link = LinkQuality()
         limit_s = max(LIMIT_S if self._drone else LIMIT_S + STATE_S, STALE_WALL_S * speed)
         self._stale = StaleData(limit_s=limit_s)
         self._always: list[Monitor] = [self._link, self._stale]
+        if not self._drone:
+            stands_s = max(limit("in_road", "stands_s"), STALE_WALL_S * speed)
+            self._always.append(InRoad(surroundings.crossings, stands_s=stands_s))
         wind_limit_mps = limit_mps(vehicle_type)
         if self._drone and wind_limit_mps is not None:
             self._always += [
@@ -139,14 +162,21 @@ class WatchedVehicle:
         if self._newest is None or sample.t >= self._newest.t:
             self._newest, self._fresh = sample, True
 
-    def feed(self, activity: Activity, *, now: datetime, watches: bool) -> None:
-        """Show the newest sample to the monitors. ``watches``: it is on its mission and under way."""
+    def feed(self, activity: Activity, *, now: datetime, watches: bool, step: int | None = None) -> None:
+        """Show the newest sample to the monitors. ``watches``: it is on its mission and under way, at ``step`` of it.
+
+        While it waits for people, or has just been answered, its plan's times say nothing of it.
+        """
         if watches:
             self._stale.begin(now)
         else:
             self._stale.end()
         if self.course is not None:
-            self.course.conformance.follows(activity in _FOLLOWS[self.vehicle_type.kind])
+            waits_s = self.course.gates.get(step) if step is not None else None
+            self.course.conformance.follows(activity in _FOLLOWS[self.vehicle_type.kind] and waits_s is None)
+            if waits_s is None and self._waits_s is not None:
+                self.course.conformance.go_on(now, self._waits_s)
+            self._waits_s = waits_s
             self.course.energy.heads_home = activity in {Activity.RETURN, Activity.LAND}
         if not self._fresh or self._newest is None:
             return
@@ -170,8 +200,10 @@ class WatchedVehicle:
             # What it last said is old: what held is neither over nor goes on.
             told = {(finding.code, finding.key) for finding in found}
             left = self._held - told if look.on_mission else set()
-            return [*found, *(Finding(code, None, key=key) for code, key in sorted(left))]
-        found += [Finding(code, True, values={"detail": detail}) for code, detail in state.conditions.items()]
+            why = [each for each in _odd(state) if each.code in _WHILE_SILENT]
+            left -= {(finding.code, finding.key) for finding in why}
+            return [*found, *why, *(Finding(code, None, key=key) for code, key in sorted(left))]
+        found += _odd(state)
         found += self._monitored(look, now)
         self._held = {(finding.code, finding.key) for finding in found}
         return found
@@ -205,6 +237,11 @@ class WatchedVehicle:
             east, north, up = (course.follower.at(along_s + AHEAD_S) - course.follower.at(along_s)) / AHEAD_S
             velocity = float(east), float(north), float(up)
         return Flying(sample.vehicle_id, sample.t.timestamp(), place, velocity)
+
+
+def _odd(state: VehicleState) -> list[Finding]:
+    """What is odd about the contact, as the link tells it."""
+    return [Finding(code, True, values={"detail": detail}) for code, detail in state.conditions.items()]
 
 
 def intake_findings(known: VehicleIntake, *, speed: float) -> list[Finding]:

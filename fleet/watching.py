@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import structlog
 
-from fleet import clearance, emergency_airspace, weather
+from fleet import look_ahead, weather
 from fleet.conditions import ON_MISSION
-from fleet.db.database import DATABASE_ERRORS, Connection, Database
+from fleet.db.database import DATABASE_ERRORS, Database
+from fleet.look_ahead import Ahead
+from fleet.predicted import Plans
 from fleet.watched import APART, Course, Surroundings, WatchedVehicle, course_of, intake_findings, moment, under_way
 from hardware.link import VehicleState
 from routing.geo import LocalFrame, Position
@@ -26,6 +28,7 @@ from telemetry.clock import Clock
 from telemetry.intake import IntakeCounts, VehicleIntake
 from telemetry.monitors.finding import Finding
 from telemetry.monitors.traffic import FRESH_S, Flying, Velocity, too_close
+from telemetry.monitors.zones import ClosedAirspace
 from telemetry.sample import Sample
 from telemetry.sqlfile import statements
 
@@ -37,8 +40,8 @@ _BEGINS = frozenset({"accepted"}) | ON_MISSION
 TRAFFIC_S = 0.15
 """Wall seconds for which what is known of the traffic stands: it is reckoned once for all vehicles of a round."""
 COUNTS_S = 0.5
-AHEAD_EVERY_S = 10.0
-"""Wall seconds after which emergency airspace is looked for without word of it."""
+AHEAD_EVERY_S = 1.0
+"""Wall seconds after which it is looked at again what lies ahead, without word of anything new."""
 RETRY_S = 1.0
 """Wall seconds until a mission is read again after the database was away."""
 FRESH_WALL_S = 2.0
@@ -83,7 +86,10 @@ class Watching:
         self._close_s = NO_WALL_S
         self.news = asyncio.Event()
         """Set when something has changed that is looked at ahead."""
-        self._ahead: dict[str, list[Finding]] = {}
+        self._ahead: dict[str, Ahead] = {}
+        self._plans: dict[str, Plans] = {}
+        self._regions: dict[str, str] = {}
+        self._heard: set[str] = set()
         self._planless: set[str] = set()
         self._counts: Mapping[str, VehicleIntake] = {}
         self._counts_s = NO_WALL_S
@@ -96,13 +102,15 @@ class Watching:
             self._surroundings[region.region_id] = surroundings
         self._frame = self._frame or surroundings.frame
         site = region.site(home_site)
+        self._regions[vehicle_id] = region.region_id
         self._sites[vehicle_id] = site.name_ja or site.name_en or site.site_id
         self._vehicles[vehicle_id] = WatchedVehicle(vehicle_type, site.position, surroundings, speed=self._clock.speed)
 
     def forget(self, vehicle_id: str) -> None:
         """Watch a vehicle no more."""
-        for known in (self._vehicles, self._sites, self._missions, self._retry_s):
+        for known in (self._vehicles, self._sites, self._regions, self._missions, self._retry_s):
             known.pop(vehicle_id, None)
+        self._heard.discard(vehicle_id)
         task = self._reading.pop(vehicle_id, None)
         if task is not None:
             task.cancel()
@@ -133,13 +141,17 @@ class Watching:
         vehicle = self._vehicles.get(vehicle_id)
         if vehicle is None:
             return []
+        (self._heard.add if state.connected else self._heard.discard)(vehicle_id)
         self._know(vehicle_id, vehicle, mission)
-        vehicle.feed(state.activity, now=now, watches=under_way(mission, state, vehicle.vehicle_type))
+        carries = mission is not None and state.progress.mission_id == mission["mission_id"]
+        step = state.progress.step if carries else None
+        watches = under_way(mission, state, vehicle.vehicle_type)
+        vehicle.feed(state.activity, now=now, watches=watches, step=step)
         found = vehicle.look(state, mission, asked, now)
-        mission_id = self._missions.get(vehicle_id)
-        if mission_id is not None and mission is not None and mission["state"] in ON_MISSION:
-            found += self._ahead.get(mission_id, [])
-            if mission_id in self._planless:
+        if mission is not None and mission["state"] in ON_MISSION:
+            ahead = self.ahead(vehicle_id)
+            found += ahead.findings.get(mission["mission_id"], []) if ahead is not None else []
+            if self._missions.get(vehicle_id) in self._planless:
                 found.append(Finding("plan_unknown", True))
         if state.connected:
             found += self._traffic(now).get(vehicle_id, [])
@@ -148,33 +160,69 @@ class Watching:
         return found
 
     async def look_ahead(self) -> None:
-        """Find the missions under way that lead into emergency airspace, until cancelled.
+        """Find what lies ahead of the flights (``fleet.look_ahead``), until cancelled.
 
-        It may be declared at any time: looked at when ``news`` says so, and every ``AHEAD_EVERY_S``.
+        It may come up at any time: looked at when ``news`` says so, and every ``AHEAD_EVERY_S``.
         """
         while True:
+            held = set(self._regions.values())
+            self._ahead = {region_id: ahead for region_id, ahead in self._ahead.items() if region_id in held}
             try:
-                async with self._database.transaction() as conn:
-                    self._ahead = await self._emergencies(conn)
+                for region_id in held:
+                    await self._look_ahead(region_id)
             except DATABASE_ERRORS as error:
-                _LOG.warning("emergency airspace not looked at: the database is away", error=str(error).strip())
+                _LOG.warning("not looked ahead: the database is away", error=str(error).strip())
+            except Exception as error:
+                # What is ahead of one flight cannot be told; all else that is watched goes on.
+                _LOG.exception("not looked ahead", error=repr(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(AHEAD_EVERY_S):
                     await self.news.wait()
             self.news.clear()
 
-    async def _emergencies(self, conn: Connection) -> dict[str, list[Finding]]:
-        at, found = self._clock.now(), {}
-        for region_id, surroundings in self._surroundings.items():
-            areas = await emergency_airspace.listing(conn, region_id=region_id, at=at)
-            for mission_id in set(self._missions.values()) if areas else ():
-                flight = await clearance.rest_of_flight(conn, mission_id, at=at)
-                entered = [a for a in areas if flight and emergency_airspace.entered(a, flight, surroundings.frame)]
-                found[mission_id] = [
-                    Finding("emergency_airspace", True, key=area["airspace_id"], values={"area": area["name"]})
-                    for area in entered
-                ]
-        return found
+    async def _look_ahead(self, region_id: str) -> None:
+        closed = self._surroundings[region_id].closed
+        plans = self._plans.setdefault(region_id, Plans())
+        at, speed = self._clock.now(), self._clock.speed
+        async with self._database.transaction() as conn:
+            found = await look_ahead.look(
+                conn, closed.region, closed, at=at, speed=speed, plans=plans, heard=self._heard
+            )
+        self._ahead[region_id] = found
+
+    def ahead(self, vehicle_id: str) -> Ahead | None:
+        """Return what was found ahead in the region of a vehicle."""
+        return self._ahead.get(self._regions.get(vehicle_id, ""))
+
+    def closed(self, vehicle_id: str) -> ClosedAirspace | None:
+        """Return the zones of the region of a vehicle."""
+        surroundings = self._surroundings.get(self._regions.get(vehicle_id, ""))
+        return None if surroundings is None else surroundings.closed
+
+    def predicted(self, vehicle_id: str, now: datetime) -> dict[str, Any] | None:
+        """Return where a vehicle that does not answer should be by now, and how old what is known of it is."""
+        ahead = self.ahead(vehicle_id)
+        flight = None if ahead is None else ahead.flights.get(vehicle_id)
+        position = flight.at(now) if flight is not None and flight.silent else None
+        if flight is None or position is None or flight.seen_at is None:
+            return None
+        return {
+            "lat": round(position.lat, 7),
+            "lon": round(position.lon, 7),
+            "alt_amsl_m": round(position.alt_amsl_m, 1),
+            "age_s": round((now - flight.seen_at).total_seconds()),
+        }
+
+    def _silent(self, now: datetime) -> Iterator[Flying]:
+        """Yield where the flights that do not answer should be, and where they go."""
+        for region_id, ahead in self._ahead.items():
+            frame = self._surroundings[region_id].frame
+            for flight in ahead.silent:
+                here, soon = flight.at(now), flight.at(now + timedelta(seconds=1))
+                if here is not None and soon is not None and now < flight.track[-1].at:
+                    a, b = ((*frame.to_local(place), place.alt_amsl_m) for place in (here, soon))
+                    velocity = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+                    yield Flying(flight.vehicle_id, now.timestamp(), a, velocity)
 
     def hold_s(self, vehicle_id: str, state: VehicleState) -> float | None:
         """Return for how many seconds a drone that holds has energy to, ``None`` where that is not known."""
@@ -238,7 +286,8 @@ class Watching:
         if now_s - self._close_s >= TRAFFIC_S:
             self._close_s = now_s
             own = [vehicle.flying for vehicle in self._vehicles.values() if vehicle.flying is not None]
-            others = [each.flying for each in self._others.values() if now_s - each.heard_s < FRESH_S]
+            # What does not answer is where it should be by now, unless it is heard after all.
+            others = [*self._silent(now), *(o.flying for o in self._others.values() if now_s - o.heard_s < FRESH_S)]
             fresh_s = max(FRESH_S, FRESH_WALL_S * self._clock.speed)
             self._close = too_close(own, others, now_s=now.timestamp(), apart=APART, fresh_s=fresh_s)
         return self._close

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,6 +75,22 @@ async def airborne_limits(
 
 
 async def airborne(conn: Connection, *, pilot: str, category: str, region_id: str, but: str) -> list[str]:
-    """Return the drones of a category that a pilot has sent up, without that of the mission ``but``."""
+    """Return the drones of a category in the air that a pilot controls, without that of the mission ``but``.
+
+    Where nobody controls one, it is its launch's pilot's.
+    """
     values = {"region_id": region_id, "pilot": pilot, "category": category, "mission_id": but}
     return [row["vehicle_id"] for row in await (await conn.execute(_SQL["airborne_of"], values)).fetchall()]
+
+
+async def full(conn: Connection, vehicle: Mapping[str, Any], *, pilot: str, but: str) -> str | None:
+    """Return in words why a pilot may have no further drone like ``vehicle`` in the air; ``None`` where it is possible.
+
+    ``but`` is the mission that is in question.
+    """
+    region_id, category = vehicle["region_id"], Category(vehicle["category"])
+    limit = (await limits(conn, region_id=region_id))[category]
+    up = await airborne(conn, pilot=pilot, category=category, region_id=region_id, but=but)
+    if len(up) < limit.most:
+        return None
+    return f"{pilot} has {', '.join(up) or 'none'} in the air and may have {limit.most} of {category} ({limit.source})"

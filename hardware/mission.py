@@ -28,8 +28,9 @@ class Step:
     ``speed_mps`` is kept on the way to this step and after it until another step says otherwise; ``None``: as before.
     ``gate_s``: a drone waits so long above a RELEASE to be told that the drop point is clear (``VehicleLink.descend``);
     untold it goes on without coming down. 0: it comes down at once. ``unlock``: a robot lets nobody at the parcels of a
-    RELEASE before it is told to (``VehicleLink.unlock``). ``crossing``: a robot's way on from this node crosses a road,
-    so that it waits here until somebody releases it (``VehicleLink.cross``).
+    RELEASE before it is told to (``VehicleLink.unlock``). ``crossing``: a robot's way on from this node crosses a road.
+    Nodes so marked one after another are one crossing: the robot waits at the first until somebody releases it
+    (``VehicleLink.cross``), and stands at none of the others.
     """
 
     kind: StepKind
@@ -64,6 +65,7 @@ class Mission:
     ``speed_mps`` is the cruise speed over ground or air. ``return_alt_amsl_m``: to which a drone climbs on its own way
     home, where it flies straight. ``fence`` and ``rally`` (emergency sites, at ground level) are given to a drone with
     it. ``vtol``: it flies on its wing between what it does in hover. ``winch``: it lowers parcels on a line.
+    ``energy_wh``: what it is planned to take; ``None`` when nobody has reckoned it.
     """
 
     mission_id: str
@@ -75,3 +77,4 @@ class Mission:
     rally: tuple[Position, ...] = ()
     vtol: bool = False
     winch: bool = False
+    energy_wh: float | None = None

@@ -66,6 +66,11 @@ TURN_OFF_M = 10.0
 and where it would have to be slower than its wing carries, it turns on its rotors."""
 
 
+def stays_on_rotors(vehicle_type: VehicleType, level_m: float) -> bool:
+    """Whether a way of so many metres over ground is too short for a VTOL's wing; always false of other drones."""
+    return level_m < vehicle_type.cruise_speed_mps * vehicle_type.transition_s
+
+
 def fly(
     vehicle_type: VehicleType,
     frame: LocalFrame,
@@ -96,7 +101,7 @@ def fly(
     limits = list(itertools.compress(limits, kept))
     waits_s = SPOOL_UP_S if takes_off else 0.0
     level_m = float(np.hypot(steps[:, 0], steps[:, 1]).sum())
-    hops = level_m < vehicle_type.cruise_speed_mps * vehicle_type.transition_s
+    hops = stays_on_rotors(vehicle_type, level_m)
 
     def phases_in(*, in_gusts: bool) -> Array:
         speeds = [

@@ -25,6 +25,15 @@ class Airframe(StrEnum):
     ROAD_ROBOT = "road_robot"
 
 
+class ReleaseBy(StrEnum):
+    """How a drone lets a parcel go."""
+
+    GRIPPER = "gripper"
+    """It opens at the drop point."""
+    WINCH = "winch"
+    """It lowers the parcel on a line, whose hook opens on the ground."""
+
+
 AMBIENT = "ambient"
 """The temperature class of goods that need none; the others are ``chilled`` and ``frozen``."""
 
@@ -57,8 +66,8 @@ class VehicleType:
     orders at once (0: as many as mass and volume allow). ``capacity_at_c``: share of ``battery_wh`` at a temperature
     in degrees Celsius, linear between the points, ascending; empty: all of it. ``charge_s``: an empty pack until it
     is full. ``span_m``: greatest dimension, for the ground risk class. ``rtl_type``: PX4's ``RTL_TYPE``, which
-    decides the way that a drone takes by itself. ``weather``: in which it may set out. ``width_m``, ``max_slope`` (rise
-    over run) and ``max_kerb_m`` are a robot's.
+    decides the way that a drone takes by itself. ``weather``: in which it may set out. ``release``: how a drone lets
+    parcels go. ``width_m``, ``max_slope`` (rise over run) and ``max_kerb_m`` are a robot's.
     """
 
     type_id: str
@@ -92,6 +101,7 @@ class VehicleType:
     max_slope: float = 0.2
     max_kerb_m: float = 0.05
     weather: WeatherLimits = WeatherLimits()
+    release: ReleaseBy = ReleaseBy.GRIPPER
 
     @property
     def built_as(self) -> Airframe:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
+from routing.vehicle_type import Airframe as Airframes
 from simulators import missions
-from simulators.failsafe import Failsafes
+from simulators.failsafe import ARMING_SATELLITES, Failsafes
+from simulators.faults_aboard import FaultsAboard
 from simulators.feasibility import Verdict, judge_mission
 from simulators.fence import Fence
 from simulators.flight import Airframe, Target
 from simulators.gripper import Gripper
 from simulators.ground_crew import GroundCrew
+from simulators.guided import Guided
 from simulators.missions import Item, MissionStore
 from simulators.modes import Mode
 from simulators.navigator import MissionFlight
 from simulators.params import Parameters
 from simulators.returning import ReturnFlight
 from simulators.targets import Targets
+from simulators.winch import Winch
+from simulators.wing import Wing
+
+if TYPE_CHECKING:
+    from simulators.config import FaultConfig
 
 _PREVENTS_ARMING = (Mode.RTL, Mode.LAND)
 _HOME_AFTER_S = 2.6
@@ -55,7 +63,14 @@ class Autopilot:
     """One vehicle's autopilot. ``now_s`` is the vehicle's own time since its start."""
 
     def __init__(
-        self, body: Airframe, params: Parameters, store: MissionStore, outbox: Outbox, *, payload_kg: float
+        self,
+        body: Airframe,
+        params: Parameters,
+        store: MissionStore,
+        outbox: Outbox,
+        *,
+        payload_kg: float,
+        faults: Sequence[FaultConfig] = (),
     ) -> None:
         self.body = body
         self.params = params
@@ -77,7 +92,13 @@ class Autopilot:
         self.failsafes = Failsafes(self)
         self.targets = Targets(self)
         self.crew = GroundCrew(self, payload_kg)
-        self.gripper = Gripper(answer=outbox.gripper_ack, done=self.crew.gripped)
+        self.guided = Guided(self)
+        self.faults = FaultsAboard(self, faults)
+        self.gripper = Gripper(
+            answer=outbox.gripper_ack, done=self.crew.gripped, jammed=lambda: self.faults.gripper_jams
+        )
+        self.winch = Winch(height_m=lambda: body.alt_m - body.ground_m, laid_down=self.crew.laid_down)
+        self.wing = body.lift = Wing(self) if body.kind.built_as is Airframes.VTOL else None
         self.verdict = Verdict("no mission")
         self.taking_off = False
         self._airborne_since_arming = False
@@ -132,6 +153,8 @@ class Autopilot:
             refusals.append("system not ready")
         if self.failsafes.gps_lost or self.home_position is None:
             refusals.append("no global position")
+        elif int(self.params["SIM_GPS_USED"]) < ARMING_SATELLITES:
+            refusals.append("too few satellites")
         if self.failsafes.battery_warning() >= 2:
             refusals.append("low battery")
         if int(self.params["NAV_DLL_ACT"]) > 0 and self.failsafes.link_lost:
@@ -156,7 +179,7 @@ class Autopilot:
         self.armed = True
         self.armed_s = self._landed_s = self.now_s
         self._airborne_since_arming = False
-        self._set_home()
+        self.set_home()
         self.log("armed")
         self.text(_INFO, "Armed by external command")
         if self.mode is Mode.MISSION:
@@ -188,13 +211,15 @@ class Autopilot:
         if self.armed and mode is Mode.MISSION and self.mission_trouble is not None:
             self.text(_CRITICAL, "Switching to Mission is currently not available")
             return False
-        if not self.armed or not self.failsafes.gps_lost or mode is Mode.LAND:
+        by_hand = self.armed and not mode.auto
+        if not by_hand and (not self.armed or not self.failsafes.gps_lost or mode is Mode.LAND):
             self.failsafes.mode_changed_by_user()
             if mode not in _PREVENTS_ARMING:
                 self._mode_after_disarming = mode
             self.enter_mode(mode, cause)
             return True
-        self.text(_CRITICAL, f"Switching to {mode.label[5:].title()} is currently not available")
+        # Nobody holds a remote control, and nobody sends setpoints: the modes that want one are not to be had.
+        self.text(_CRITICAL, f"Switching to {mode.spoken} is currently not available")
         return False
 
     def enter_mode(self, mode: Mode, cause: str) -> None:
@@ -222,31 +247,10 @@ class Autopilot:
         elif self.mode is Mode.RTL:
             self.rtl.activate(before)
 
-    def takeoff(self, alt_amsl_m: float | None) -> bool:
+    def take_off_to(self, alt_amsl_m: float | None) -> bool:
         """Choose the take-off mode, to an altitude or ``MIS_TAKEOFF_ALT`` above home."""
         self._takeoff_to_m = alt_amsl_m
         return self.set_mode(Mode.TAKEOFF)
-
-    def reposition(self, place: tuple[float, float] | None, alt_m: float | None, speed_mps: float | None) -> bool:
-        """Hold elsewhere. A place outside the fence is accepted, said, and not flown to, as in PX4."""
-        if not self.set_mode(Mode.LOITER, "reposition"):
-            return False
-        if not self.armed or self.landed:
-            return True
-        if place is not None and not self.failsafes.fence_ignored and not self.failsafes.fence.allows(*place):
-            self.text(_CRITICAL, "Reposition is outside geofence")
-            return True
-        east_m, north_m = self.body.local(*place) if place else (self.body.east_m, self.body.north_m)
-        self.targets.hold = (east_m, north_m, self.body.alt_m if alt_m is None else alt_m)
-        self.targets.hold_speed_mps = speed_mps
-        return True
-
-    def change_speed(self, speed_mps: float) -> None:
-        """Set the cruise speed of the mode under way; 0 or less resets it."""
-        value = speed_mps if speed_mps > 0.0 else None
-        self.targets.speed_mps = value
-        if self.mission.active:
-            self.mission.cruise_mps = value
 
     def mission_finished(self) -> None:
         """The last item is done: hold in the air; on the ground the mode stays until it disarms."""
@@ -297,13 +301,16 @@ class Autopilot:
         """Move on by ``dt`` seconds of vehicle time."""
         self.now_s += dt
         self.gripper.tick(self.now_s)
+        if self.winch.turns:
+            self.winch.tick(dt, jammed=self.faults.gripper_jams)
         if self.home_position is None and self.now_s >= _HOME_AFTER_S and not self.failsafes.gps_lost:
-            self._set_home()
+            self.set_home()
             self._judge()
         if self.now_s >= self._next_check_s:
             self._next_check_s = self.now_s + 0.2
             self.failsafes.check()
             self.crew.drain(0.2)
+            self.faults.tick()
         if self.armed:
             self.body.step(dt, self._fly(), motors=not self.crashed)
         elif not self.body.on_ground:
@@ -350,14 +357,16 @@ class Autopilot:
             self.text(_INFO, "Takeoff detected")
         elif not self.landed and body.on_ground and body.contact_s > _LANDED_AFTER_S:
             self.landed, self._landed_s = True, self.now_s
+            if self.wing is not None:
+                self.wing.note_landed()
             place = body.position()
             self.log(
                 "crashed" if self.crashed else "landed", lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2)
             )
             self.text(_INFO, "Landing detected")
-        if body.energy_wh <= 0.0 and not self.landed and not self.crashed:
+        if not self.landed and not self.crashed and (body.energy_wh <= 0.0 or (body.lame and body.on_ground)):
             self.crashed = True
-            self.log("battery_empty")
+            self.log("battery_empty" if body.energy_wh <= 0.0 else "motor_dead")
         if self.armed and self.landed:
             self._disarm_by_itself()
         self.crew.step()
@@ -375,8 +384,9 @@ class Autopilot:
         elif self.now_s - self.armed_s > float(self.params["COM_DISARM_PRFLT"]):
             self.disarm(by="auto preflight disarming")
 
-    def _set_home(self) -> None:
-        lat, lon, alt_m = self.body.estimate()
+    def set_home(self, place: tuple[float, float, float] | None = None) -> None:
+        """Home is a place (latitude, longitude, altitude AMSL), or where it is now."""
+        lat, lon, alt_m = place or self.body.estimate()
         self.home_position = (lat, lon, alt_m)
         self.home_local = self.body.local(lat, lon)
         self.home_alt_m = alt_m

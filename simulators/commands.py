@@ -11,18 +11,22 @@ from pymavlink.dialects.v20 import common as m
 
 from simulators.modes import Mode, mode_from
 from simulators.streams import AUTOPILOT_VERSION, HOME
+from simulators.wing import VtolState
 
 if TYPE_CHECKING:
     from simulators.autopilot import Autopilot
     from simulators.streams import Streams
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED = 0, 1, 2, 3, 4
-_INFO = 6
+_CRITICAL, _INFO = 2, 6
 _FORCE = 21196
 _CUSTOM_MODE = 1
-_UNANSWERED = {521, 2500, 2501, 31010, 31011, 31012, 205, 204, 220}
+_UNANSWERED = {521, 2500, 2501, 2510, 2511, 205, 204, 220, m.MAV_CMD_NAV_DELAY, m.MAV_CMD_DO_WINCH}
 """Commands that PX4 leaves to parts that are not there: no acknowledgement at all."""
-_BATTERY_UNIT, _FAILURE_OK, _FAILURE_OFF = 100, 0, 1
+_DONE_WITHOUT_EFFECT = {195, 197, 187, 401, 519, 525}
+"""Commands that PX4 acknowledges although a simulated drone has nothing to do them with: regions of interest,
+actuators, pre-arm checks, versions, storage."""
+_BATTERY_UNIT, _MOTOR_UNIT, _FAILURE_OK, _FAILURE_OFF = 100, 101, 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,9 @@ class Commands:
             m.MAV_CMD_DO_REPOSITION: self._reposition,
             m.MAV_CMD_MISSION_START: self._mission_start,
             m.MAV_CMD_DO_CHANGE_SPEED: self._change_speed,
+            m.MAV_CMD_DO_CHANGE_ALTITUDE: self._change_altitude,
+            m.MAV_CMD_DO_VTOL_TRANSITION: self._transition,
+            m.MAV_CMD_DO_SET_HOME: self._set_home,
             m.MAV_CMD_DO_GRIPPER: self._gripper,
             m.MAV_CMD_SET_MESSAGE_INTERVAL: self._set_interval,
             m.MAV_CMD_GET_MESSAGE_INTERVAL: self._get_interval,
@@ -110,12 +117,15 @@ class Commands:
 
     @staticmethod
     def _unknown(command: Command) -> int | None:
+        if command.number in _DONE_WITHOUT_EFFECT:
+            return ACCEPTED
         return None if command.number in _UNANSWERED else UNSUPPORTED
 
-    def _arm_disarm(self, command: Command) -> int:
+    def _arm_disarm(self, command: Command) -> int | None:
         action = round(command.params[0])
         if action not in (0, 1):
-            return UNSUPPORTED
+            self._pilot.text(_CRITICAL, f"Unsupported ARM_DISARM param: {command.params[0]:.3f}")
+            return None
         force = math.isfinite(command.params[1]) and round(command.params[1]) == _FORCE
         done = self._pilot.arm() if action == 1 else self._pilot.disarm(force=force)
         return ACCEPTED if done else TEMPORARILY_REJECTED
@@ -127,7 +137,8 @@ class Commands:
         if not int(command.params[0]) & _CUSTOM_MODE:
             return ACCEPTED
         mode = mode_from(int(command.params[1]), int(command.params[2]))
-        return TEMPORARILY_REJECTED if mode is None else self._switch(mode)
+        # A mode that it does not have is acknowledged and not taken.
+        return ACCEPTED if mode is None else self._switch(mode)
 
     def _altitude(self, command: Command) -> float | None:
         if not math.isfinite(command.z):
@@ -135,7 +146,7 @@ class Commands:
         return command.z + (self._pilot.home_alt_m if command.relative else 0.0)
 
     def _takeoff(self, command: Command) -> int:
-        return ACCEPTED if self._pilot.takeoff(self._altitude(command)) else TEMPORARILY_REJECTED
+        return ACCEPTED if self._pilot.guided.takeoff(self._altitude(command)) else TEMPORARILY_REJECTED
 
     def _land(self, command: Command) -> int:
         self._pilot.text(_INFO, "Landing at current position")
@@ -154,7 +165,7 @@ class Commands:
         placed = math.isfinite(command.x) and math.isfinite(command.y)
         speed = command.params[0] if math.isfinite(command.params[0]) and command.params[0] > 0 else None
         place = (command.x, command.y) if placed else None
-        done = self._pilot.reposition(place, self._altitude(command), speed)
+        done = self._pilot.guided.reposition(place, self._altitude(command), speed)
         return ACCEPTED if done else TEMPORARILY_REJECTED
 
     def _mission_start(self, command: Command) -> int:
@@ -169,7 +180,35 @@ class Commands:
         return TEMPORARILY_REJECTED
 
     def _change_speed(self, command: Command) -> int:
-        self._pilot.change_speed(command.params[1])
+        self._pilot.guided.change_speed(command.params[1], of_air=round(command.params[0]) == 0)
+        return ACCEPTED
+
+    def _change_altitude(self, command: Command) -> int:
+        """As a reposition to another altitude AMSL: out of a mission into a hold, whatever the frame says."""
+        alt_m = command.params[0] if math.isfinite(command.params[0]) else None
+        done = self._pilot.guided.reposition(None, alt_m, None)
+        return ACCEPTED if done else TEMPORARILY_REJECTED
+
+    def _transition(self, command: Command) -> int | None:
+        """Without a wing nobody answers, as with PX4."""
+        wing, wanted = self._pilot.wing, round(command.params[0])
+        if wing is None:
+            return None
+        if wanted not in (VtolState.ROTORS, VtolState.WING):
+            return UNSUPPORTED
+        if wanted == VtolState.WING and self._pilot.mode in (Mode.TAKEOFF, Mode.LAND, Mode.RTL):
+            return TEMPORARILY_REJECTED
+        wing.go(VtolState(wanted))
+        return ACCEPTED
+
+    def _set_home(self, command: Command) -> int:
+        """To where it is (parameter 1), or to a place."""
+        if round(command.params[0]) == 1:
+            self._pilot.set_home()
+        elif math.isfinite(command.x) and math.isfinite(command.y) and math.isfinite(command.z):
+            self._pilot.set_home((command.x, command.y, command.z))
+        else:
+            return DENIED
         return ACCEPTED
 
     def _gripper(self, command: Command) -> None:
@@ -187,12 +226,15 @@ class Commands:
     def _request(self, message_id: int) -> int:
         return ACCEPTED if self._streams.send(message_id) else DENIED
 
-    def _inject_failure(self, command: Command) -> int:
+    def _inject_failure(self, command: Command) -> int | None:
+        """The simulated battery fails when it is told to; motors acknowledge it and run on; nothing else answers."""
         if not self._pilot.params["SYS_FAILURE_EN"]:
             return DENIED
         unit, kind = round(command.params[0]), round(command.params[1])
+        if unit == _MOTOR_UNIT:
+            return ACCEPTED
         if unit != _BATTERY_UNIT or kind not in (_FAILURE_OK, _FAILURE_OFF):
-            return UNSUPPORTED
+            return None
         self._pilot.battery_failed = kind == _FAILURE_OFF
         return ACCEPTED
 

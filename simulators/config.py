@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from hardware.profiles import load_profile
 from routing.errors import BadInput
 from routing.vehicle_type import VehicleKind
+from simulators.faults_aboard import Fault
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 _Endpoint = Annotated[str, StringConstraints(pattern=r"^[^\s:]+:\d{1,5}$")]
@@ -28,11 +29,20 @@ class HomeConfig(_Strict):
     alt_amsl_m: float = Field(ge=-500, le=9000)
 
 
+class FaultConfig(_Strict):
+    """What goes wrong by itself, so many seconds of vehicle time after the first take-off."""
+
+    after_takeoff_s: float = Field(ge=0, le=86_400)
+    fault: Fault
+    value: float = 1.0
+
+
 class DroneConfig(_Strict):
     """One drone. ``send_to`` is the ground station's UDP address, ``bind`` the drone's own.
 
     ``payload_kg`` is on board at the start and after each landing at home; ``params`` override the
-    autopilot's defaults. ``instance`` is PX4's instance number and is used with PX4 SITL only.
+    autopilot's defaults. ``instance`` is PX4's instance number and is used with PX4 SITL only; ``firmware`` (the
+    version that it says it has) and ``faults`` are the light autopilot's only.
     """
 
     vehicle_id: _Name
@@ -47,6 +57,8 @@ class DroneConfig(_Strict):
     payload_kg: float = Field(default=0.0, ge=0, le=1000)
     params: dict[str, float] = Field(default_factory=dict)
     instance: int | None = Field(default=None, ge=0, le=254)
+    firmware: Annotated[str, StringConstraints(pattern=r"^\d{1,3}\.\d{1,3}\.\d{1,3}$")] = "1.16.1"
+    faults: tuple[FaultConfig, ...] = Field(default=(), max_length=100)
 
     @field_validator("type_id")
     @classmethod
@@ -64,7 +76,8 @@ class SimulationConfig(_Strict):
     """A whole simulation. ``speed`` is how many seconds of vehicle time pass in a wall second.
 
     With both anchors, domain time is ``anchor_domain + speed * (wall - anchor_wall)``; without them it
-    starts at the wall time of the start.
+    starts at the wall time of the start. ``control`` is a UDP address on which faults are ordered
+    (``simulators.control``).
     """
 
     speed: float = Field(default=1.0, gt=0, le=100)
@@ -75,6 +88,7 @@ class SimulationConfig(_Strict):
     region: Path | None = None
     wind_mps: float = Field(default=0.0, ge=0, le=40)
     wind_from_deg: float = Field(default=270.0, ge=0, le=360)
+    control: _Endpoint | None = None
     drones: tuple[DroneConfig, ...] = Field(min_length=1, max_length=200)
 
     @field_validator("anchor_wall", "anchor_domain")

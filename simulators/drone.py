@@ -22,13 +22,17 @@ from pymavlink.dialects.v20 import common as m
 from hardware.profiles import load_profile, profile_data
 from routing.errors import BadInput
 from routing.geo import Position
+from routing.motion import HOP_MPS
 from routing.region.bundle import load_region
+from routing.vehicle_type import Airframe
 from simulators import missions
 from simulators.autopilot import Autopilot
 from simulators.commands import Command, Commands
 from simulators.config import DroneConfig, SimulationConfig, read_config
+from simulators.control import Control
+from simulators.faults_aboard import Fault
 from simulators.fence import Fence
-from simulators.flight import Airframe
+from simulators.flight import Airframe as Body
 from simulators.missions import MissionProtocol, MissionStore
 from simulators.param_protocol import ParameterProtocol
 from simulators.params import Parameters
@@ -45,15 +49,20 @@ _STEPS_PER_TICK = 100
 _BACKLOG_S = 20.0
 _DATAGRAM = 1400
 _GCS = 6
+_MAV_TYPE_STANDARD_VTOL = 22
 _TEXTS_WAITING, _TEXT_WAITS_S = 8, 5.0
 
 
 def parameters_of(config: DroneConfig) -> dict[str, float]:
     """The parameters that the maker of this type of drone sets, then those of the configuration."""
     kind = load_profile(config.type_id)
+    vtol = kind.built_as is Airframe.VTOL
+    level_mps = HOP_MPS if vtol else kind.cruise_speed_mps
     maker = {
-        "MPC_XY_CRUISE": kind.cruise_speed_mps,
-        "MPC_XY_VEL_MAX": kind.cruise_speed_mps * 1.2,
+        "FW_AIRSPD_TRIM": kind.cruise_speed_mps,
+        "MAV_TYPE": _MAV_TYPE_STANDARD_VTOL if vtol else m.MAV_TYPE_QUADROTOR,
+        "MPC_XY_CRUISE": level_mps,
+        "MPC_XY_VEL_MAX": level_mps * 1.2,
         "MPC_Z_VEL_MAX_UP": kind.climb_speed_mps,
         "MPC_Z_VEL_MAX_DN": kind.descent_speed_mps,
         "MPC_ACC_HOR": kind.acceleration_mps2,
@@ -86,7 +95,7 @@ class Drone(asyncio.DatagramProtocol):
         self._texts: deque[tuple[float, int, str]] = deque(maxlen=_TEXTS_WAITING)
         rng = random.Random(f"{whole.seed}/{config.vehicle_id}")
         home = Position(config.home.lat, config.home.lon, config.home.alt_amsl_m)
-        self._body = Airframe(load_profile(config.type_id), home, world, rng)
+        self._body = Body(load_profile(config.type_id), home, world, rng)
         self._body.heading_deg = config.heading_deg
         self._body.energy_wh *= config.battery_pct / 100.0
         self.pilot: Autopilot
@@ -101,11 +110,16 @@ class Drone(asyncio.DatagramProtocol):
         self._keeping = False
         self._reached_sent, self._reached_left, self._reached_due_s = -1, 0, 0.0
         self._current_sent = 0
-        self.pilot = Autopilot(self._body, self._params, self._store, self, payload_kg=self.config.payload_kg)
+        config = self.config
+        self.pilot = Autopilot(
+            self._body, self._params, self._store, self, payload_kg=config.payload_kg, faults=config.faults
+        )
         self._restore()
         self._keeping = True
         self._mav.srcSystem = int(self._params["MAV_SYS_ID"]) or self.config.system_id
-        self._streams = Streams(self.pilot, self._clock, self.config.hardware_uid, self.send)
+        self._streams = Streams(
+            self.pilot, self._clock, self.send, hardware_uid=config.hardware_uid, firmware=config.firmware
+        )
         self._commands = Commands(
             self.pilot, self._streams, acknowledge=self._acknowledge, send=self.send, reboot=self._ask_reboot
         )
@@ -307,6 +321,10 @@ def _itself(drone: Drone) -> Drone:
     return drone
 
 
+def _let_happen(drone: Drone, fault: Fault, value: float) -> None:
+    drone.pilot.faults.apply(fault, value)
+
+
 async def simulate(config: SimulationConfig, stop: asyncio.Event) -> None:
     """Run all drones until ``stop``; raises ``BadInput`` or ``OSError`` when one cannot be started."""
     region = load_region(config.region) if config.region else None
@@ -314,13 +332,21 @@ async def simulate(config: SimulationConfig, stop: asyncio.Event) -> None:
     clock = _clock(config)
     drones = [Drone(each, config, world, clock) for each in config.drones]
     loop = asyncio.get_running_loop()
+    control: asyncio.BaseTransport | None = None
     try:
         for drone in drones:
             host, port = drone.config.bind.rsplit(":", 1)
             await loop.create_datagram_endpoint(partial(_itself, drone), local_addr=(host, int(port)))
+        if config.control is not None:
+            host, port = config.control.rsplit(":", 1)
+            # A drone that restarts has another autopilot.
+            apply_to = {each.config.vehicle_id: partial(_let_happen, each) for each in drones}
+            control, _ = await loop.create_datagram_endpoint(lambda: Control(apply_to), local_addr=(host, int(port)))
         _log.info("%d drones at speed %g", len(drones), config.speed)
         await _run(drones, config.speed, stop)
     finally:
+        if control is not None:
+            control.close()
         for drone in drones:
             drone.close()
 

@@ -15,6 +15,8 @@ _EMERGENCY, _CRITICAL, _INFO = 0, 2, 6
 _HEARTBEAT_GRACE_S = 2.5
 """PX4 calls a ground station silent this long after its last heartbeat; COM_DL_LOSS_T counts from then."""
 _LINK_MODES = {1: Mode.LOITER, 2: Mode.RTL, 3: Mode.LAND}
+FIX_SATELLITES, ARMING_SATELLITES = 4, 6
+"""Satellites that PX4 wants for a position and for arming (EKF2_REQ_NSATS)."""
 _FENCE_MODES = {2: Mode.LOITER, 3: Mode.RTL, 5: Mode.LAND}
 _POSITION_LOST_S = 5.0
 
@@ -133,7 +135,7 @@ class Failsafes:
             self._take_after_hold(Mode.RTL, "battery")
 
     def _check_gps(self) -> None:
-        pilot, lost = self._pilot, int(self._pilot.params["SIM_GPS_USED"]) < 4
+        pilot, lost = self._pilot, int(self._pilot.params["SIM_GPS_USED"]) < FIX_SATELLITES
         if lost and not self.gps_lost:
             self._gps_lost_s = pilot.now_s
             pilot.log("gps_lost")

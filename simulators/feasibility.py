@@ -10,19 +10,23 @@ from simulators.missions import (
     CHANGE_SPEED,
     DELAY,
     GRIPPER,
-    LAND,
+    JUMP,
+    LANDINGS,
     LOITER_TIME,
     LOITER_UNLIM,
     RALLY_FRAMES,
     RETURN,
-    TAKEOFF,
+    TAKEOFFS,
+    TRANSITION,
     WAYPOINT,
+    WINCH,
     Item,
 )
 
-_FLOWN = {WAYPOINT, LOITER_UNLIM, LOITER_TIME, RETURN, LAND, TAKEOFF, DELAY, CHANGE_SPEED, GRIPPER}
-_IGNORED = {31, 177, 179, 183, 187, 189, 201, 530, 2000, 2001, 2500, 2501, 197, 203, 205, 206, 214, 4501}
-_WITHOUT_PLACE = {DELAY, CHANGE_SPEED} | (_IGNORED - {31})
+_FLOWN = {WAYPOINT, LOITER_UNLIM, LOITER_TIME, RETURN, *LANDINGS, *TAKEOFFS, DELAY, CHANGE_SPEED, GRIPPER}
+_FLOWN |= {JUMP, WINCH, TRANSITION}
+_IGNORED = {31, 179, 183, 187, 189, 201, 530, 2000, 2001, 2500, 2501, 197, 203, 205, 206, 214, 4501}
+_WITHOUT_PLACE = {DELAY, CHANGE_SPEED, JUMP, WINCH, TRANSITION, GRIPPER} | (_IGNORED - {31})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,9 @@ def _judge_items(items: Sequence[Item], home_alt_m: float | None, landed: bool) 
             return f"item {index + 1}: unsupported cmd: {item.command}"
         if item.placed and item.relative and home_alt_m is None:
             return f"No home pos, WP {index + 1} uses rel alt"
-        if index == 0 and item.command == LAND and landed:
+        if index == 0 and item.command in LANDINGS and landed:
             return "starts with landing"
-        if item.command == TAKEOFF:
+        if item.command in TAKEOFFS:
             height_m = item.z if item.relative else item.z - (home_alt_m or 0.0)
             if height_m <= 0.0:
                 return "Takeoff altitude below home altitude!"
@@ -78,8 +82,8 @@ def _judge_items(items: Sequence[Item], home_alt_m: float | None, landed: bool) 
 
 def _judge_ends(items: Sequence[Item], required: int, landed: bool) -> str | None:
     """``MIS_TKO_LAND_REQ``: 0 nothing, 1 take-off, 2 landing, 3 both, 4 both or neither, 5 as 4 on ground."""
-    takes_off = any(item.command == TAKEOFF for item in items)
-    lands = any(item.command == LAND for item in items)
+    takes_off = any(item.command in TAKEOFFS for item in items)
+    lands = any(item.command in LANDINGS for item in items)
     missing = {
         1: not takes_off,
         2: not lands,

@@ -1,10 +1,11 @@
-"""The body of a simulated multirotor: motion, contact with the ground, battery and sensors."""
+"""The body of a simulated drone: motion on its rotors, contact with the ground, battery and sensors."""
 
 from __future__ import annotations
 
 import math
 import random
 from dataclasses import dataclass
+from typing import Protocol
 
 from routing.geo import LocalFrame, Position
 from routing.vehicle_type import VehicleType
@@ -13,6 +14,12 @@ from simulators.world import World
 _GRAVITY = 9.81
 _CELL_FULL_V, _CELL_EMPTY_V, _CELLS = 4.05, 3.6, 12
 _GUST_TIME_S = 4.0
+_BRAKE_SHARE = 0.45
+_SOON_SHARE, _SLOWLY_S = 0.73, 7.5
+"""Braking compared with the greatest acceleration, the share of a speed that is reached with it, and the time constant
+of the rest; measured on PX4's SITL multirotor."""
+_LAME_MPS = 6.0
+"""How fast a drone with a dead motor comes down."""
 
 
 @dataclass(slots=True)
@@ -20,7 +27,8 @@ class Target:
     """Where to fly, in the vehicle's local frame; ``from_*`` begin the straight line to it.
 
     ``speed_mps`` is horizontal, ``through_mps`` the speed at which the point is to be passed (0 stops
-    there). ``up_mps`` and ``down_mps`` are limits.
+    there), so far before it as ``accept_m``. ``up_mps`` and ``down_mps`` are limits. ``circle_m``: on a wing, circle
+    around it at that distance.
     """
 
     east_m: float
@@ -32,6 +40,25 @@ class Target:
     through_mps: float = 0.0
     from_east_m: float | None = None
     from_north_m: float | None = None
+    accept_m: float = 0.0
+    circle_m: float = 0.0
+
+
+class Lift(Protocol):
+    """What else than its rotors may carry a body (``simulators.wing``)."""
+
+    @property
+    def on_wing(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def fly(self, dt: float, target: Target | None) -> bool:
+        """Set the body's velocities; returns whether it did."""
+        ...
+
+    def power_w(self) -> float:
+        """Electrical power while it does."""
+        ...
 
 
 class Airframe:
@@ -40,7 +67,9 @@ class Airframe:
     It flies as fast as the target allows, brakes to arrive with ``through_mps``, keeps to the straight
     line, and stands on the ground where the terrain is. Power follows hover theory: induced power grows
     with mass to the power 1.5 (Leishman, Principles of Helicopter Aerodynamics, 2.3); the profile's
-    cruise power at empty mass is the reference. Wind adds the drag of the air speed beyond cruise.
+    cruise power at empty mass (hover power, where it has one) is the reference. Wind adds the drag of the air speed
+    beyond cruise. ``lift`` may carry it instead of its rotors. ``lame``: a motor is dead, and it comes down.
+    ``blown_mps`` is a push of the wind, east and north, that it does not hold against.
     """
 
     def __init__(self, kind: VehicleType, start: Position, world: World, rng: random.Random) -> None:
@@ -65,6 +94,10 @@ class Airframe:
         self._gust_e = self._gust_n = 0.0
         self._noise_e = self._noise_n = self._noise_u = 0.0
         self._ground_age_s = 0.0
+        self._rotor_power_w = kind.hover_power_w or kind.cruise_power_w
+        self.lift: Lift | None = None
+        self.lame = False
+        self.blown_mps = (0.0, 0.0)
 
     def _ground(self) -> float:
         return self.world.ground_amsl_m(self.position(), flat_m=self._flat_m)
@@ -92,7 +125,7 @@ class Airframe:
     @property
     def gust_mps(self) -> tuple[float, float]:
         """What gusts add to the steady wind, east and north."""
-        return self._gust_e, self._gust_n
+        return self._gust_e + self.blown_mps[0], self._gust_n + self.blown_mps[1]
 
     @property
     def mass_kg(self) -> float:
@@ -132,7 +165,10 @@ class Airframe:
             self.ground_m = self._ground()
             self._wander()
         if motors and self.energy_wh > 0.0:
-            self._thrust(dt, target)
+            if self.lift is None or not self.lift.fly(dt, target):
+                self._thrust(dt, target)
+            if self.lame:
+                self.vu = max(-_LAME_MPS, min(self.vu, 0.0) - _GRAVITY * dt)
         else:
             self.vu -= _GRAVITY * dt
         self._move(dt)
@@ -145,20 +181,31 @@ class Airframe:
         size = math.hypot(de, dn)
         scale = 1.0 if size <= limit else limit / size
         self.ae, self.an = de * scale / dt, dn * scale / dt
+        was_square = self.ve * self.ve + self.vn * self.vn
         self.ve += de * scale
         self.vn += dn * scale
+        wanted = math.hypot(want_e, want_n)
+        if self.ve * self.ve + self.vn * self.vn > max(was_square, (_SOON_SHARE * wanted) ** 2, 1.0):
+            self._hold_back(dt, math.sqrt(was_square), wanted)
         self.vu += min(max(want_u - self.vu, -limit), limit)
-        if math.hypot(want_e, want_n) > 1.0:
+        if wanted > 1.0:
             self._turn(dt, math.degrees(math.atan2(want_e, want_n)) % 360.0)
+
+    def _hold_back(self, dt: float, was_mps: float, wanted_mps: float) -> None:
+        """Let the last of a wanted speed come slowly: PX4's controller makes up for drag over seconds."""
+        now_mps = math.hypot(self.ve, self.vn)
+        base = max(was_mps, _SOON_SHARE * wanted_mps)
+        keep = min(now_mps, base + (wanted_mps - base) * dt / _SLOWLY_S) / now_mps
+        self.ve, self.vn = self.ve * keep, self.vn * keep
 
     def _wanted(self, target: Target) -> tuple[float, float, float]:
         to_e, to_n = target.east_m - self.east_m, target.north_m - self.north_m
         climb = target.alt_amsl_m - self.alt_m
         away = math.hypot(to_e, to_n)
-        # Braking well inside the acceleration limit keeps the discrete controller from overshooting.
-        brake = 0.7 * self.kind.acceleration_mps2
+        brake = _BRAKE_SHARE * self.kind.acceleration_mps2
+        left = max(0.0, away - target.accept_m)
         speed = min(
-            target.speed_mps, math.sqrt(target.through_mps**2 + 2 * brake * away), 1.5 * away + target.through_mps
+            target.speed_mps, math.sqrt(target.through_mps**2 + 2 * brake * left), 1.5 * away + target.through_mps
         )
         rate = target.up_mps if climb > 0 else target.down_mps
         vertical = min(rate, math.sqrt(2 * brake * abs(climb)), 1.5 * abs(climb))
@@ -197,18 +244,20 @@ class Airframe:
             self.contact_s += dt
             return
         self.contact_s = 0.0
-        self.east_m += (self.ve + self._gust_e) * dt
-        self.north_m += (self.vn + self._gust_n) * dt
+        self.east_m += (self.ve + self._gust_e + self.blown_mps[0]) * dt
+        self.north_m += (self.vn + self._gust_n + self.blown_mps[1]) * dt
         self.alt_m = max(self.ground_m, self.alt_m + self.vu * dt)
 
     def _drain(self, dt: float, motors: bool) -> None:
         if not motors or self.on_ground:
             self.power_w = self.kind.idle_power_w
+        elif self.lift is not None and self.lift.on_wing:
+            self.power_w = self.lift.power_w()
         else:
             wind_e, wind_n = self.world.wind.east_north_mps
             airspeed = math.hypot(self.ve - wind_e, self.vn - wind_n)
             beyond = max(0.0, airspeed / max(self.kind.cruise_speed_mps, 0.1) - 1.0)
-            induced = self.kind.cruise_power_w * (self.mass_kg / self.kind.empty_mass_kg) ** 1.5
+            induced = self._rotor_power_w * (self.mass_kg / self.kind.empty_mass_kg) ** 1.5
             lifting = self.mass_kg * _GRAVITY * max(0.0, self.vu)
             self.power_w = induced * (1.0 + 0.5 * beyond * beyond) + lifting
         if motors:

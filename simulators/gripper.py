@@ -7,7 +7,7 @@ from collections.abc import Callable
 RELEASE, GRAB = 0, 1
 _SECONDS = 1.0
 
-ACCEPTED, TEMPORARILY_REJECTED, DENIED, IN_PROGRESS, CANCELLED = 0, 1, 2, 5, 6
+ACCEPTED, TEMPORARILY_REJECTED, DENIED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 4, 5, 6
 
 Answer = Callable[[int, "tuple[int, int] | None"], None]
 """Sends a COMMAND_ACK for DO_GRIPPER with a MAV_RESULT to a partner (``None``: the autopilot itself)."""
@@ -18,13 +18,16 @@ class Gripper:
 
     IN_PROGRESS at once, ACCEPTED when done; an action already satisfied is ACCEPTED at once; the same
     action while it runs is TEMPORARILY_REJECTED; another one cancels it. ``done(action, seq)`` is called
-    at each completed action, with the mission item that caused it or ``None``.
+    at each completed action, with the mission item that caused it or ``None``; while it is ``jammed`` it fails.
     """
 
-    def __init__(self, *, answer: Answer, done: Callable[[int, int | None], None]) -> None:
+    def __init__(
+        self, *, answer: Answer, done: Callable[[int, int | None], None], jammed: Callable[[], bool] = lambda: False
+    ) -> None:
         self.state = GRAB
         self._answer = answer
         self._done = done
+        self._jammed = jammed
         self._action: int | None = None
         self._since_s = 0.0
         self._now_s = 0.0
@@ -64,6 +67,9 @@ class Gripper:
         if self._action is None or now_s - self._since_s < _SECONDS:
             return
         action, self._action = self._action, None
+        if self._jammed():
+            self._answer(FAILED, self._partner)
+            return
         self.state = action
         self._answer(ACCEPTED, self._partner)
         self._done(action, self._seq)

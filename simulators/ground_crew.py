@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from simulators import missions
 from simulators.gripper import GRAB, RELEASE
+from simulators.missions import Item
+from simulators.winch import RELATIVE_LENGTH
 
 if TYPE_CHECKING:
     from simulators.autopilot import Autopilot
@@ -42,7 +44,12 @@ class GroundCrew:
         pilot.battery_failed = False
         body.payload_kg = self._payload_kg
         pilot.gripper.close_on_parcel()
+        pilot.winch.hook_on()
         pilot.log("turnaround", payload_kg=body.payload_kg)
+
+    def note_charge(self) -> None:
+        """The charge was changed by a fault."""
+        self._drained = self._pilot.body.battery_fraction
 
     def drain(self, seconds: float) -> None:
         """PX4's battery simulator where ``SIM_BAT_DRAIN`` is set: linear in time while armed."""
@@ -64,11 +71,19 @@ class GroundCrew:
         if action == GRAB:
             pilot.log("grabbed", seq=seq)
             return
-        releases = sum(
-            item.command == missions.GRIPPER and round(item.params[1]) == RELEASE
-            for item in pilot.store.items[missions.MISSION]
-        )
+        releases = sum(_lets_go(item) for item in pilot.store.items[missions.MISSION])
         share = self._payload_kg / releases if seq is not None and releases else self._payload_kg
         body.payload_kg = max(0.0, body.payload_kg - share)
         place = body.position()
         pilot.log("released", seq=seq, lat=place.lat, lon=place.lon, alt_m=round(place.alt_amsl_m, 2))
+
+    def laid_down(self, seq: int | None) -> None:
+        """The winch has laid a parcel down."""
+        self.gripped(RELEASE, seq)
+
+
+def _lets_go(item: Item) -> bool:
+    """Whether a mission item lets a parcel go: the gripper opens, or the line goes down."""
+    if item.command == missions.GRIPPER:
+        return round(item.params[1]) == RELEASE
+    return item.command == missions.WINCH and round(item.params[1]) == RELATIVE_LENGTH and item.params[2] > 0

@@ -25,12 +25,14 @@ RALLY_FRAMES = (0, 3, 6)
 """Frames of rally points that PX4 1.16 can return to; it accepts others and then refuses missions."""
 
 WAYPOINT, LOITER_UNLIM, LOITER_TIME, RETURN, LAND, TAKEOFF, DELAY = 16, 17, 19, 20, 21, 22, 93
-CONDITION_DELAY, CHANGE_SPEED, GRIPPER = 112, 178, 211
-_PLACED = {WAYPOINT, LOITER_UNLIM, LOITER_TIME, LAND, TAKEOFF, 31, 4501, 5000, 5001, 5002, 5003, 5004, 5100}
-_PLACELESS = {RETURN, DELAY, CONDITION_DELAY, 114, 177, CHANGE_SPEED, 179, 183, 187, 189, 201, GRIPPER}
-_PLACELESS |= {42600, 530, 2000, 2001, 2500, 2501, 197, 203, 205, 206, 214}
+CONDITION_DELAY, JUMP, CHANGE_SPEED, GRIPPER, WINCH = 112, 177, 178, 211, 42600
+VTOL_TAKEOFF, VTOL_LAND, TRANSITION = 84, 85, 3000
+TAKEOFFS, LANDINGS = (TAKEOFF, VTOL_TAKEOFF), (LAND, VTOL_LAND)
+_PLACED = {WAYPOINT, LOITER_UNLIM, LOITER_TIME, *TAKEOFFS, *LANDINGS, 31, 4501, 5000, 5001, 5002, 5003, 5004, 5100}
+_PLACELESS = {RETURN, DELAY, CONDITION_DELAY, 114, JUMP, CHANGE_SPEED, 179, 183, 187, 189, 201, GRIPPER}
+_PLACELESS |= {WINCH, TRANSITION, 530, 2000, 2001, 2500, 2501, 197, 203, 205, 206, 214}
 _KEPT_PARAMS = {WAYPOINT: (1, 2, 4), LOITER_UNLIM: (3, 4), LOITER_TIME: (1, 2, 3, 4), LAND: (2, 4), TAKEOFF: (4,)}
-_KEPT_PARAMS |= {31: (1, 2, 4), 5001: (1,), 5002: (1,), 5003: (1,), 5004: (1,)}
+_KEPT_PARAMS |= {VTOL_TAKEOFF: (4,), VTOL_LAND: (4,), 31: (1, 2, 4), 5001: (1,), 5002: (1,), 5003: (1,), 5004: (1,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +288,7 @@ class MissionProtocol:
 
     @staticmethod
     def _unfit(kind: int, item: Item) -> int:
-        fence_or_rally = item.command >= 5000
+        fence_or_rally = 5000 <= item.command <= 5100
         wrong_list = (kind == MISSION) == fence_or_rally or (kind == RALLY) != (item.command == 5100)
         too_few = item.command in (5001, 5002) and item.params[0] < 3
         if wrong_list or too_few:

@@ -16,6 +16,9 @@ class Mode(Enum):
     MISSION = (4, 4, "AUTO.MISSION")
     RTL = (4, 5, "AUTO.RTL")
     LAND = (4, 6, "AUTO.LAND")
+    ACRO = (5, 0, "ACRO")
+    OFFBOARD = (6, 0, "OFFBOARD")
+    STABILIZED = (7, 0, "STABILIZED")
 
     @property
     def custom_mode(self) -> int:
@@ -31,6 +34,14 @@ class Mode(Enum):
     def auto(self) -> bool:
         """Whether the autopilot flies by itself in this mode."""
         return int(self.value[0]) == 4
+
+    @property
+    def spoken(self) -> str:
+        """The name that PX4 uses in words."""
+        return _SPOKEN.get(self.label, self.label.removeprefix("AUTO.").title())
+
+
+_SPOKEN = {"ALTCTL": "Altitude", "POSCTL": "Position", "AUTO.LOITER": "Hold", "AUTO.RTL": "Return"}
 
 
 def mode_from(main: int, sub: int) -> Mode | None:

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 from simulators import missions
 from simulators.flight import Target
+from simulators.jumps import Jumps
 from simulators.missions import Item
 from simulators.modes import Mode
+from simulators.wing import VtolState
 
 if TYPE_CHECKING:
     from simulators.autopilot import Autopilot
 
 _CORNER_MIN_M = 2.0
 _INFO = 6
+_ALTITUDE_RADIUS = ("NAV_MC_ALT_RAD", "NAV_FW_ALT_RAD")
+_PASSED_S = 0.6
+"""On its wing a waypoint counts as reached so long before it is over it."""
 
 
 class MissionFlight:
@@ -33,6 +38,7 @@ class MissionFlight:
         self.cruise_mps: float | None = None
         self._ever_active = False
         self._disarmed_since = False
+        self._jumps = Jumps()
         self._reset_item()
 
     def _reset_item(self) -> None:
@@ -53,7 +59,7 @@ class MissionFlight:
     @property
     def landing(self) -> bool:
         """Whether the item under way is a landing."""
-        return self.active and bool(self.items) and self.items[self.current].command == missions.LAND
+        return self.active and bool(self.items) and self.items[self.current].command in missions.LANDINGS
 
     def changed(self, current: int) -> None:
         """A different mission was stored; it begins at ``current``."""
@@ -61,6 +67,7 @@ class MissionFlight:
         self.finished = False
         self._ever_active = self.active
         self.reached = -1
+        self._jumps.reset()
         self._reset_item()
         if self.active:
             self._require_climb()
@@ -85,6 +92,7 @@ class MissionFlight:
         """Take up the mission where it stands, or at its beginning after it was flown to its end."""
         if self._disarmed_since and self._ever_active and self.current + 1 >= len(self.items):
             self.current = 0
+            self._jumps.reset()
         self.active = self._ever_active = True
         self._disarmed_since = False
         self.finished = False
@@ -100,7 +108,7 @@ class MissionFlight:
         """Climb straight up first when the next place is higher than the vehicle, or it stands."""
         pilot = self._pilot
         placed = next((item for item in self.items[self.current :] if item.placed), None)
-        if placed is None:
+        if placed is None or (pilot.wing is not None and pilot.wing.on_wing):
             return
         goal_m, low_m = pilot.altitude(placed), float(pilot.params["NAV_MC_ALT_RAD"])
         if pilot.landed and goal_m - pilot.body.alt_m <= low_m:
@@ -136,11 +144,11 @@ class MissionFlight:
     def _complete(self) -> None:
         self.reached = self.current
         self._pilot.log("reached", seq=self.current)
-        if self.current + 1 < len(self.items):
-            self._from = None
+        following = self._jumps.after(self.items, self.current, take=True)
+        if following is not None:
             previous = self.items[self.current]
             start = self._pilot.local(previous) if previous.placed else None
-            self.current += 1
+            self.current = following
             self._reset_item()
             self._from = start
             if self._pilot.landed:
@@ -150,11 +158,18 @@ class MissionFlight:
             self._pilot.mission_finished()
 
     def _carry_out(self, item: Item) -> tuple[bool, Target | None]:
+        if self._climbed and item.command == missions.WAYPOINT:
+            return self._go(item)
         if item.command == missions.CHANGE_SPEED:
             self._change_speed(item)
             return True, None
-        if item.command == missions.GRIPPER:
+        if item.command in (missions.GRIPPER, missions.WINCH):
             return self._release(item), None
+        if item.command == missions.TRANSITION:
+            return self._transition(item)
+        if item.command == missions.JUMP:
+            # Set as the current item by somebody: PX4 hovers there for ever.
+            return False, None
         if item.command in (missions.DELAY, missions.CONDITION_DELAY):
             return self._waited(item.params[0]), None
         if item.command == missions.RETURN:
@@ -165,18 +180,47 @@ class MissionFlight:
             return True, None
         if not self._climbed:
             return False, self._climb()
-        if item.command == missions.LAND:
+        if item.command in missions.LANDINGS:
             return self._land(item)
+        if item.command == missions.VTOL_TAKEOFF and self._pilot.wing is not None:
+            return self._wing_take_off(item)
         return self._go(item)
 
     def _change_speed(self, item: Item) -> None:
-        self.cruise_mps = item.params[1] if item.params[1] > 0.0 else None
+        wing, speed_mps = self._pilot.wing, item.params[1] if item.params[1] > 0.0 else None
+        if wing is not None and (wing.on_wing or round(item.params[0]) == 0):
+            wing.cruise_mps = speed_mps
+        else:
+            self.cruise_mps = speed_mps
+
+    def _transition(self, item: Item) -> tuple[bool, Target | None]:
+        wing, wanted = self._pilot.wing, round(item.params[0])
+        if wing is None or wanted not in (VtolState.ROTORS, VtolState.WING):
+            return True, None
+        done = wing.go(VtolState(wanted))
+        following = next((each for each in self.items[self.current :] if each.placed), None)
+        return done, None if following is None else self.target(following, None, 0.0)
+
+    def _wing_take_off(self, item: Item) -> tuple[bool, Target | None]:
+        """Up on its rotors, then onto its wing towards what follows."""
+        wing = self._pilot.wing
+        if wing is None or not (wing.on_wing or self._arrived_s is not None or self.is_at(item)):
+            return self._go(item)
+        if self._arrived_s is None:
+            self._arrived_s = self._pilot.now_s
+        if not wing.on_wing and not wing.is_aligned(self._arrived_s):
+            return False, self.target(item, None, 0.0)
+        following = next((each for each in self.items[self.current + 1 :] if each.placed), item)
+        return wing.go(VtolState.WING), self.target(following, None, 0.0)
 
     def _release(self, item: Item) -> bool:
         pilot = self._pilot
         if self._started_s is None:
             self._started_s = pilot.now_s
-            pilot.gripper.command(round(item.params[1]), seq=self.current)
+            if item.command == missions.GRIPPER:
+                pilot.gripper.command(round(item.params[1]), seq=self.current)
+            else:
+                pilot.winch.command(round(item.params[1]), item.params[2], item.params[3], seq=self.current)
         return pilot.now_s - self._started_s >= float(pilot.params["MIS_COMMAND_TOUT"])
 
     def _waited(self, seconds: float) -> bool:
@@ -199,6 +243,8 @@ class MissionFlight:
             return True, None
         east_m, north_m = pilot.local(item)
         away = math.hypot(east_m - pilot.body.east_m, north_m - pilot.body.north_m)
+        if pilot.wing is not None and away <= pilot.wing.braking_m:
+            pilot.wing.go(VtolState.ROTORS)
         if not self._over_landing and away > float(pilot.params["NAV_ACC_RAD"]):
             if self._level_m is None:
                 self._level_m = max(pilot.altitude(item), pilot.body.alt_m)
@@ -211,12 +257,32 @@ class MissionFlight:
         pilot, body = self._pilot, self._pilot.body
         east_m, north_m = pilot.local(item)
         away = math.hypot(east_m - body.east_m, north_m - body.north_m)
-        level = abs(pilot.altitude(item) - body.alt_m) <= float(pilot.params["NAV_MC_ALT_RAD"])
+        on_wing = pilot.wing is not None and pilot.wing.on_wing
+        level = abs(pilot.altitude(item) - body.alt_m) <= float(pilot.params[_ALTITUDE_RADIUS[on_wing]])
         return away <= self._accept_m(item) and level
 
     def _accept_m(self, item: Item) -> float:
         own = item.params[1] if item.command == missions.WAYPOINT and item.params[1] > 0 else 0.0
-        return own or float(self._pilot.params["NAV_ACC_RAD"])
+        usual = own or float(self._pilot.params["NAV_ACC_RAD"])
+        wing = self._pilot.wing
+        if wing is None or not wing.on_wing:
+            return usual
+        following = self._jumps.after(self.items, self.current, take=False)
+        if following is not None and self.items[following].command == missions.TRANSITION:
+            return max(usual, wing.braking_m)
+        body = self._pilot.body
+        passing_m = _PASSED_S * math.hypot(body.ve, body.vn)
+        return max(usual, passing_m, wing.accept_m(self._turn_rad(item, following)))
+
+    def _turn_rad(self, item: Item, following: int | None) -> float:
+        """How much the course changes at an item on the way to another."""
+        if following is None or not self.items[following].placed:
+            return 0.0
+        body, (east_m, north_m) = self._pilot.body, self._pilot.local(item)
+        next_e, next_n = self._pilot.local(self.items[following])
+        course = math.atan2(body.ve, body.vn)
+        turn = math.atan2(next_e - east_m, next_n - north_m) - course
+        return abs((turn + math.pi) % (2 * math.pi) - math.pi)
 
     def _go(self, item: Item) -> tuple[bool, Target | None]:
         pilot = self._pilot
@@ -229,7 +295,11 @@ class MissionFlight:
         if stayed and not forever and item.autocontinue:
             return True, None
         through = 0.0 if hold_s > 0.0 or forever else self._through_mps(item)
-        return False, self.target(item, self._from, through)
+        target = self.target(item, self._from, through)
+        target.accept_m = self._accept_m(item) if through > 0.0 else 0.0
+        if self._arrived_s is not None:
+            target.circle_m = float(pilot.params["NAV_LOITER_RAD"])
+        return False, target
 
     def target(self, item: Item, start: tuple[float, float] | None, through_mps: float) -> Target:
         """The place of an item to fly to at the mission's speed, on the line from ``start``."""
@@ -245,12 +315,19 @@ class MissionFlight:
         return target
 
     def _through_mps(self, item: Item) -> float:
-        following = self.current + 1
-        if following < len(self.items) and self.items[following].command == missions.CHANGE_SPEED:
-            following += 1
-        if following >= len(self.items) or not self.items[following].placed:
+        following = self._jumps.after(self.items, self.current, take=False)
+        if following is not None and self.items[following].command == missions.CHANGE_SPEED:
+            following = self._jumps.after(self.items, following, take=False)
+        if following is None or not self.items[following].placed:
             return 0.0
         return self.corner_mps(item, following, self._from)
+
+    def placed_after(self, seq: int, *, take: bool) -> int | None:
+        """The next item with a place, jumps followed, and counted with ``take``."""
+        following = self._jumps.after(self.items, seq, take=take)
+        while following is not None and not self.items[following].placed:
+            following = self._jumps.after(self.items, following, take=take)
+        return following
 
     def corner_mps(self, item: Item, following: int, start: tuple[float, float] | None) -> float:
         """Speed at which the corner at an item can be rounded inside its acceptance radius, coming from ``start``."""

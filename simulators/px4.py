@@ -15,8 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware.profiles import profile_data
+from hardware.profiles import load_profile, profile_data
 from routing.errors import BadInput
+from routing.vehicle_type import Airframe
 from simulators.config import DroneConfig, SimulationConfig, read_config
 
 _log = logging.getLogger("simulators.px4")
@@ -24,6 +25,8 @@ _log = logging.getLogger("simulators.px4")
 _STOP_S = 5.0
 _LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1
+_MODELS = {Airframe.MULTIROTOR: "sihsim_quadx", Airframe.VTOL: "sihsim_standard_vtol"}
+"""PX4's own simulations. The VTOL's is a model of 0.2 kg that flies at 10 m/s, whatever the profile says."""
 _SETTINGS: dict[str, float] = {
     "NAV_DLL_ACT": 2,
     "COM_DL_LOSS_T": 10,
@@ -82,7 +85,7 @@ def _process(config: SimulationConfig, drone: DroneConfig, program: Path, settin
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(work_dir),
-        "PX4_SIM_MODEL": "sihsim_quadx",
+        "PX4_SIM_MODEL": _MODELS[load_profile(drone.type_id).built_as],
         "PX4_SIM_SPEED_FACTOR": f"{config.speed:g}",
         "PX4_HOME_LAT": repr(drone.home.lat),
         "PX4_HOME_LON": repr(drone.home.lon),

@@ -64,7 +64,7 @@ class AlongMission:
         self._pilot = pilot
         items, at = pilot.mission.items, pilot.mission.current
         self._places = [seq for seq, item in enumerate(items) if item.placed]
-        land = next((seq for seq in self._places if items[seq].command == missions.LAND), None)
+        land = next((seq for seq in self._places if items[seq].command in missions.LANDINGS), None)
         fewer_ahead = land is not None and land - at < at
         self._forwards = land is not None and (int(pilot.params["RTL_TYPE"]) == 2 or fewer_ahead)
         self.landing = False
@@ -93,32 +93,43 @@ class AlongMission:
             return self._land(*self._home)
         item = mission.items[mission.current]
         east_m, north_m = pilot.local(item)
-        if item.command == missions.LAND and self._forwards:
+        if item.command in missions.LANDINGS and self._forwards:
             return self._land(east_m, north_m)
         if not mission.is_at(item):
-            following = self._following()
+            following = self._following(take=False)
             through = mission.corner_mps(item, following, self._left) if following is not None else 0.0
             return mission.target(item, self._left, through)
         pilot.log("reached", seq=mission.current)
-        following = self._following()
+        following = self._following(take=True)
         if following is None:
             self._home = pilot.home_local
         else:
             mission.current, self._left = following, (east_m, north_m)
         return None
 
-    def _following(self) -> int | None:
-        """The next item's number; ``None`` at the end: over the take-off backwards, at the last item forwards."""
-        at = self._places.index(self._pilot.mission.current) + (1 if self._forwards else -1)
+    def _following(self, *, take: bool) -> int | None:
+        """The next item's number; ``None`` at the end: over the take-off backwards, at the last item forwards.
+
+        Forwards it follows (and, with ``take``, counts) the mission's jumps, and so leaves out what the mission would.
+        """
+        if self._forwards:
+            return self._pilot.mission.placed_after(self._pilot.mission.current, take=take)
+        at = self._places.index(self._pilot.mission.current) - 1
         return self._places[at] if 0 <= at < len(self._places) else None
 
     def _land(self, east_m: float, north_m: float) -> Target:
         pilot, body = self._pilot, self._pilot.body
         away = math.hypot(east_m - body.east_m, north_m - body.north_m)
-        if not self.landing and away > float(pilot.params["NAV_ACC_RAD"]):
+        if not self.landing and away > _close_m(pilot):
             return pilot.targets.cruise(east_m, north_m, body.alt_m, pilot.mission.cruise_mps)
         self.landing = True
         return pilot.targets.land(east_m, north_m)
+
+
+def _close_m(pilot: Autopilot) -> float:
+    """How near to over its landing it begins to come down: a VTOL comes to rest there from its wing."""
+    usual = float(pilot.params["NAV_ACC_RAD"])
+    return usual if pilot.wing is None or not pilot.wing.on_wing else max(usual, pilot.wing.braking_m)
 
 
 class Straight:
@@ -151,7 +162,7 @@ class Straight:
         points = [item for item in pilot.store.items[missions.RALLY] if item.frame in RALLY_FRAMES]
         choices = [(pilot.local(item), pilot.altitude(item)) for item in points] if kind in _TO_RALLY else []
         items = pilot.mission.items
-        land = next((seq for seq, item in enumerate(items) if item.command == missions.LAND), None)
+        land = next((seq for seq, item in enumerate(items) if item.command in missions.LANDINGS), None)
         if kind == 1 and land is not None and not choices:
             pilot.mission.current, self._speed_mps = land, pilot.mission.cruise_mps
             return (pilot.local(items[land]), pilot.altitude(items[land]))
@@ -164,11 +175,12 @@ class Straight:
         """Carry the return on; returns where to fly."""
         pilot, body = self._pilot, self._pilot.body
         east_m, north_m = self._place
-        if self._climbs:
+        if self._climbs and not (pilot.wing is not None and pilot.wing.on_wing):
             self._climbs = body.alt_m < self._level_m - 1.0
             return pilot.targets.climb(self._level_m, takeoff=False)
         if not self.landing:
-            if math.hypot(east_m - body.east_m, north_m - body.north_m) <= 1.0:
+            near_m = _close_m(pilot) if pilot.wing is not None and pilot.wing.on_wing else 1.0
+            if math.hypot(east_m - body.east_m, north_m - body.north_m) <= near_m:
                 self.landing = True
                 pilot.text(_INFO, "RTL: land at destination")
             return pilot.targets.cruise(east_m, north_m, self._level_m, self._speed_mps)

@@ -93,6 +93,7 @@ class Simulation:
             self._config.broker_of(config),
             manufacturer=config.manufacturer,
             serial=config.serial,
+            client_id=config.name_at_broker,
             last_will=lambda: reporter.connection("CONNECTIONBROKEN", self._domain_ms()),
         )
         return Station(robot, reporter, link, log)

@@ -71,6 +71,12 @@ CAPABILITIES: dict[str, Capability] = {
     "waitForTrigger": Capability(
         ("NODE",), "Waits until a person presses the button", (("triggerType", "STRING", "informative"),)
     ),
+    "unlockCompartment": Capability(
+        ("INSTANT",),
+        "Triggers a waitForTrigger under way, as the button does: the compartment may be opened",
+        (("actionId", "STRING", "the waitForTrigger that is meant; any under way when absent"),),
+    ),
+    "emergencyStop": Capability(("INSTANT",), "Cuts the drives; a person at the robot puts them on again"),
     "startPause": Capability(("INSTANT",), "Stops driving and pauses actions"),
     "stopPause": Capability(("INSTANT",), "Goes on driving and with actions"),
     "cancelOrder": Capability(("INSTANT",), "Brakes at once, cancels all actions and deletes the order"),
@@ -243,11 +249,16 @@ class ActionEngine:
         """Whether every action of the order is FINISHED or FAILED."""
         return all(item.done for item in self.all if item.scope != "INSTANT")
 
-    def press_button(self) -> None:
-        """Trigger what waits for a person at the robot."""
-        for item in self._running:
-            if item.action.action_type == "waitForTrigger":
-                item.remaining_s = 0.0
+    def press_button(self, action_id: str | None = None) -> bool:
+        """Trigger what waits for a person at the robot, or one action of it; returns whether something did."""
+        waiting = [
+            item
+            for item in self._running
+            if item.action.action_type == "waitForTrigger" and action_id in (None, item.action.action_id)
+        ]
+        for item in waiting:
+            item.remaining_s = 0.0
+        return bool(waiting)
 
     def step(self, dt_s: float, *, standing: bool) -> None:
         """Let time pass for running actions and begin those whose turn it is."""

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hardware.profiles import load_profile
 from routing.errors import BadInput
 from routing.vehicle_type import VehicleKind
+from simulators.robot_faults import FaultConfig
 
 
 def _aware(moment: datetime) -> datetime:
@@ -55,7 +56,9 @@ class RobotConfig(_Part):
 
     ``load_kg`` is what it carries without knowing; ``trigger_after_s`` is when a person presses its button
     during ``waitForTrigger`` (never, when it is null). ``username`` and ``password`` are its own at the
-    broker, where robots do not share those of ``broker``.
+    broker, where robots do not share those of ``broker``. ``client_id`` is its name at the broker where that is not
+    made of manufacturer and serial: two robots that were given one serial number by mistake. ``faults`` is what
+    happens to it.
     """
 
     vehicle_id: str = Field(pattern=r"^[^/\x00]{1,128}$")
@@ -72,6 +75,13 @@ class RobotConfig(_Part):
     trigger_after_s: Annotated[float, Field(ge=0)] | None = None
     username: str | None = None
     password: str | None = Field(default=None, repr=False)
+    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = None
+    faults: Annotated[tuple[FaultConfig, ...], Field(max_length=20)] = ()
+
+    @property
+    def name_at_broker(self) -> str:
+        """The MQTT client id."""
+        return self.client_id or f"{self.manufacturer}-{self.serial}"
 
 
 class SimulatorConfig(_Part):
@@ -100,8 +110,9 @@ class SimulatorConfig(_Part):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> SimulatorConfig:
-        for what in ("vehicle_id", "serial"):
-            names = [getattr(robot, what) for robot in self.robots]
+        # The same serial number under another name at the broker is a mistake that people make, and may be tried.
+        for what, attribute in (("vehicle_id", "vehicle_id"), ("serial", "name_at_broker")):
+            names = [getattr(robot, attribute) for robot in self.robots]
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f"robots: {what} used twice: {', '.join(sorted(twice))}")

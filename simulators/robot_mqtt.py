@@ -32,7 +32,13 @@ class BrokerConnection:
     """
 
     def __init__(
-        self, broker: BrokerConfig, *, manufacturer: str, serial: str, last_will: Callable[[], Outgoing]
+        self,
+        broker: BrokerConfig,
+        *,
+        manufacturer: str,
+        serial: str,
+        client_id: str,
+        last_will: Callable[[], Outgoing],
     ) -> None:
         self._broker = broker
         self._prefix = f"uagv/v2/{manufacturer}/{serial}"
@@ -41,7 +47,7 @@ class BrokerConnection:
         self._connections = 0
         self._online = False
         self.name = f"{manufacturer}/{serial}"
-        client = Client(CallbackAPIVersion.VERSION2, client_id=f"{manufacturer}-{serial}")
+        client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
         client.connect_timeout = 5.0
         client.max_queued_messages_set(20)

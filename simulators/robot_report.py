@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from simulators.robot_factsheet import factsheet
+from simulators.robot_faults import Trouble
 from simulators.robot_vehicle import Robot
 
 VERSION = "2.1.0"
@@ -75,7 +76,7 @@ class Reporter:
     def outgoing(self) -> list[Outgoing]:
         """Return what is due: the state on an event or after its interval, visualization, factsheet."""
         robot, now_ms = self._robot, self._robot.now_ms
-        driving = not robot.drive.standing
+        driving = robot.seems_to_drive
         due_s = min(self._intervals.state_s if driving else 1e9, self._intervals.state_max_s)
         state_due = robot.changed or abs(now_ms - self._state_ms) >= due_s * 1000
         # The distance, not the difference: a simulation's clock that was set back must not silence it.
@@ -136,14 +137,14 @@ class Reporter:
                 {"edgeId": edge.edge_id, "sequenceId": edge.sequence_id, "released": edge.released}
                 for edge in book.edges
             ],
-            "driving": not robot.drive.standing,
+            "driving": robot.seems_to_drive,
             "paused": robot.paused,
             "newBaseRequest": robot.near_end_of_base(),
             "actionStates": [item.report() for item in robot.actions.all],
             "batteryState": self._battery(),
             "operatingMode": robot.mode,
             "errors": [error.report() for error in robot.errors.active],
-            "safetyState": {"eStop": "NONE", "fieldViolation": False},
+            "safetyState": {"eStop": robot.e_stop, "fieldViolation": Trouble.OBSTACLE in robot.faults.active},
             **pose,
         }
         if robot.cargo.loads is not None:

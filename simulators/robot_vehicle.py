@@ -10,6 +10,7 @@ from simulators.robot_actions import ActionEngine, Status, Tracked, duration_s
 from simulators.robot_cargo import Cargo
 from simulators.robot_config import RobotConfig
 from simulators.robot_errors import ErrorList, RobotError
+from simulators.robot_faults import Faults, Trouble
 from simulators.robot_messages import Action, Edge, InstantActions, Node, Order, Rejection, read_message
 from simulators.robot_motion import TURN_RATE, Battery, Drive, Localisation, Target
 from simulators.robot_orders import OrderBook, Verdict
@@ -36,6 +37,8 @@ class Robot:
         self.now_ms = now_ms
         self.mode = "AUTOMATIC"
         self.paused = False
+        self.e_stop = "NONE"
+        self.faults = Faults.of(config.faults)
         self.drive = Drive(self.profile, x=config.x, y=config.y, theta=config.theta)
         self.battery = Battery.at(self.profile, config.battery_pct)
         self.book = OrderBook(self.profile, config.map_id, config.node_id)
@@ -170,6 +173,8 @@ class Robot:
             "cancelOrder": self._cancel_order,
             "stateRequest": lambda each: self.actions.finish(each, "state sent"),
             "factsheetRequest": self._send_factsheet,
+            "unlockCompartment": self._unlock,
+            "emergencyStop": self._emergency_stop,
         }
         handler = handlers.get(action.action_type)
         if handler is None:
@@ -182,6 +187,19 @@ class Robot:
     def _send_factsheet(self, item: Tracked) -> None:
         self.factsheet_due = True
         self.actions.finish(item, "factsheet sent")
+
+    def _unlock(self, item: Tracked) -> None:
+        if self.actions.press_button(item.action.parameter("actionId")):
+            self.actions.finish(item, "unlocked")
+            self.log("unlocked", action_id=item.action.parameter("actionId"))
+        else:
+            self.actions.fail(item, "nothing waits to be unlocked")
+
+    def _emergency_stop(self, item: Tracked) -> None:
+        self.drive.speed_mps = self.drive.omega = 0.0
+        self.e_stop = "REMOTE"
+        self.actions.finish(item, "the drives are off")
+        self.log("emergency_stop", x=self.drive.x, y=self.drive.y)
 
     def _start_pause(self, item: Tracked) -> None:
         self.actions.pause()
@@ -251,6 +269,35 @@ class Robot:
         self.changed = True
         self.log("mode", mode=mode)
 
+    def release_emergency_stop(self) -> None:
+        """Put the drives on again, as a person at the robot does."""
+        self.e_stop, self.changed = "NONE", True
+
+    @property
+    def seems_to_drive(self) -> bool:
+        """Whether it says that it drives: a robot that is stuck does not know."""
+        return not self.drive.standing or (Trouble.STUCK in self.faults.active and self._wants_to_drive())
+
+    def _wants_to_drive(self) -> bool:
+        return not self._held() and not self.errors.fatal and self.e_stop == "NONE" and self.drive.remaining_m() > 0.0
+
+    def _suffer(self, dt_s: float) -> bool:
+        """Let happen what happens on the way; returns whether the robot can move."""
+        drive, before = self.drive, self.faults.active
+        at = (drive.x, drive.y)
+        active, begun = self.faults.step(dt_s, node=self.book.last_node_id, at=at)
+        for trouble in sorted(begun):
+            self.log("fault", kind=trouble.value, x=round(drive.x, 3), y=round(drive.y, 3))
+            if trouble is Trouble.TIPPED:
+                self.report_error(RobotError("tipped", "it lies on its side", level="FATAL"))
+        if active != before or begun:
+            self.changed = True
+        if before - active >= {Trouble.TIPPED}:
+            self.clear_error("tipped")
+        if active:
+            drive.speed_mps = drive.omega = 0.0
+        return not active
+
     def report_error(self, error: RobotError) -> None:
         """Show an error in the state; a FATAL one stops the robot until ``clear_error``."""
         self.changed = True
@@ -267,14 +314,15 @@ class Robot:
     def step(self, now_ms: int, dt_s: float) -> None:
         """Let ``dt_s`` seconds pass, up to ``now_ms``."""
         self.now_ms = now_ms
-        able = not self.errors.fatal
+        moves = self._suffer(dt_s)
+        able = not self.errors.fatal and self.e_stop == "NONE"
         if able:
             self.actions.step(dt_s, standing=self.drive.standing)
         go = able and not self._held()
         if go:
             self._enter_edge()
             go = not self.actions.forbids_driving
-        for _ in range(self.drive.step(dt_s, go=go)):
+        for _ in range(self.drive.step(dt_s, go=go) if moves else 0):
             self._traverse()
         self._settle()
         self._keep_battery(dt_s)

@@ -36,7 +36,8 @@ _CAPABILITIES = (
     | m.MAV_PROTOCOL_CAPABILITY_MISSION_FENCE
     | m.MAV_PROTOCOL_CAPABILITY_MISSION_RALLY
 )
-_VERSION = 1 << 24 | 16 << 16 | 1 << 8 | 255
+_RELEASE = 255
+"""FIRMWARE_VERSION_TYPE_OFFICIAL."""
 
 HEARTBEAT, SYS_STATUS, SYSTEM_TIME, GPS_RAW, ATTITUDE = 0, 1, 2, 24, 30
 LOCAL_POSITION, GLOBAL_POSITION, MISSION_CURRENT, VFR_HUD = 32, 33, 42, 74
@@ -71,10 +72,14 @@ def _degrees_e7(value: float) -> int:
 class Streams:
     """Builds messages from the autopilot's state and sends each at its rate of vehicle time."""
 
-    def __init__(self, pilot: Autopilot, clock: WorldClock, hardware_uid: str, send: Callable[[Any], None]) -> None:
+    def __init__(
+        self, pilot: Autopilot, clock: WorldClock, send: Callable[[Any], None], *, hardware_uid: str, firmware: str
+    ) -> None:
         self._pilot = pilot
         self._clock = clock
         self._uid = int(hardware_uid, 16)
+        major, minor, patch = (int(part) for part in firmware.split("."))
+        self._version = major << 24 | minor << 16 | patch << 8 | _RELEASE
         self._send = send
         self._interval_s = {message_id: 1.0 / rate for message_id, rate in DEFAULT_RATES_HZ.items()}
         self._due_s = dict.fromkeys(self._interval_s, 0.0)
@@ -158,7 +163,7 @@ class Streams:
             status = m.MAV_STATE_CRITICAL if pilot.failsafes.active else m.MAV_STATE_ACTIVE
         if pilot.crashed:
             status = m.MAV_STATE_FLIGHT_TERMINATION
-        kind = m.MAV_TYPE_QUADROTOR
+        kind = int(pilot.params["MAV_TYPE"])
         return m.MAVLink_heartbeat_message(kind, m.MAV_AUTOPILOT_PX4, base, pilot.mode.custom_mode, status, 3)
 
     def _sys_status(self) -> Any:
@@ -181,7 +186,8 @@ class Streams:
         return max(0, min(100, math.ceil(self._pilot.battery_fraction * 100)))
 
     def _system_time(self) -> Any:
-        return m.MAVLink_system_time_message(self._clock.domain_us(), self.boot_ms)
+        off_us = round(self._pilot.faults.clock_off_s * 1e6)
+        return m.MAVLink_system_time_message(max(0, self._clock.domain_us() + off_us), self.boot_ms)
 
     def _gps_raw(self) -> Any:
         pilot = self._pilot
@@ -192,7 +198,7 @@ class Streams:
         course = round(math.degrees(math.atan2(ve, vn)) % 360.0 * 100) % 36000
         return m.MAVLink_gps_raw_int_message(
             int(pilot.now_s * 1e6), 0 if lost else 3, _degrees_e7(lat), _degrees_e7(lon), round(alt_m * 1000),
-            70, 110, speed_cms, course, 0 if lost else int(pilot.params["SIM_GPS_USED"]),
+            70, 110, speed_cms, course, max(0, int(pilot.params["SIM_GPS_USED"])),
             round(alt_m * 1000), 0 if lost else 900, 0 if lost else 1500, 0, 0,
         )  # fmt: skip
 
@@ -215,8 +221,9 @@ class Streams:
 
     def _global_position(self) -> Any:
         pilot = self._pilot
-        if pilot.home_position is None or pilot.failsafes.gps_lost:
+        if pilot.home_position is None or (pilot.failsafes.gps_lost and pilot.landed):
             return None
+        # In flight without GPS it goes on to say where it thinks that it is, as PX4.
         lat, lon, alt_m = pilot.body.estimate()
         body = pilot.body
         message = m.MAVLink_global_position_int_message(
@@ -267,7 +274,7 @@ class Streams:
     def _autopilot_version(self) -> Any:
         uid = self._uid
         return m.MAVLink_autopilot_version_message(
-            _CAPABILITIES, _VERSION, _VERSION, 0, 0, [0] * 8, [0] * 8, [0] * 8, 0, 0, uid,
+            _CAPABILITIES, self._version, self._version, 0, 0, [0] * 8, [0] * 8, [0] * 8, 0, 0, uid,
             [*uid.to_bytes(8, "big"), *[0] * 10],
         )  # fmt: skip
 
@@ -307,4 +314,5 @@ class Streams:
             state = m.MAV_LANDED_STATE_LANDING
         elif pilot.taking_off:
             state = m.MAV_LANDED_STATE_TAKEOFF
-        return m.MAVLink_extended_sys_state_message(0, state)
+        vtol = m.MAV_VTOL_STATE_UNDEFINED if pilot.wing is None else int(pilot.wing.state)
+        return m.MAVLink_extended_sys_state_message(vtol, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -91,6 +91,14 @@ class Scene:
             raise AssertionError(f"the mission is {(await self.row())['state']}, not {states}") from None
         return await self.row()
 
+    async def waits_for(self, words: str) -> None:
+        """Wait until the accepted mission says that it waits for something."""
+
+        async def there() -> bool:
+            return words in ((await self.row())["reason"] or "")
+
+        await until(there)
+
     async def delivered(self, count: int) -> None:
         """Wait until so many orders are delivered."""
 
@@ -111,11 +119,18 @@ class Scene:
         """Accept the launch once more."""
         await self.world.accept(self.mission_id)
 
-    async def command(self, kind: str, *, key: str) -> dict[str, Any]:
+    async def command(self, kind: str, *, key: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give a command, with its second step."""
         async with self.world.database.transaction() as conn:
             row = await commands.issue(
-                conn, vehicle_id="drone-1", kind=kind, key=key, issuer="pilot", at=self.clock.now(), speed=SPEED
+                conn,
+                vehicle_id="drone-1",
+                kind=kind,
+                key=key,
+                issuer="pilot",
+                at=self.clock.now(),
+                speed=SPEED,
+                params=params,
             )
             if row["state"] == "proposed":
                 row = await commands.confirm(conn, row["command_id"], actor="pilot", at=self.clock.now(), speed=SPEED)

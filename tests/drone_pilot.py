@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import random
@@ -10,7 +11,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ from pymavlink.dialects.v20 import common as m
 from hardware.profiles import load_profile
 from routing.geo import LocalFrame, Position
 from simulators.autopilot import Autopilot
+from simulators.config import FaultConfig
 from simulators.flight import Airframe
 from simulators.missions import MISSION, Item, MissionStore
 from simulators.params import Parameters
@@ -68,16 +70,24 @@ def delivery(distance_m: float = 120.0, height_m: float = 30.0) -> tuple[Item, .
 class Pilot:
     """An autopilot that runs as fast as it can, and what it said. Answers as an ``Outbox``."""
 
-    def __init__(self, params: dict[str, float] | None = None, *, payload_kg: float = 0.8, wind_mps: float = 0) -> None:
+    def __init__(
+        self,
+        params: dict[str, float] | None = None,
+        *,
+        payload_kg: float = 0.8,
+        wind_mps: float = 0,
+        type_id: str = "multirotor_1kg",
+        faults: Sequence[FaultConfig] = (),
+    ) -> None:
         self.events: list[dict[str, Any]] = []
         self.texts: list[str] = []
         self.acks: list[int] = []
         self.gcs = True
         self.store = MissionStore()
         self.params = Parameters({"NAV_DLL_ACT": 2, "MPC_XY_CRUISE": 10.0, **(params or {})})
-        kind = load_profile("multirotor_1kg")
+        kind = load_profile(type_id)
         self.body = Airframe(kind, HOME, World(None, Wind(wind_mps)), random.Random(1))
-        self.pilot = Autopilot(self.body, self.params, self.store, self, payload_kg=payload_kg)
+        self.pilot = Autopilot(self.body, self.params, self.store, self, payload_kg=payload_kg, faults=faults)
 
     def text(self, severity: int, text: str) -> None:
         self.texts.append(text)
@@ -128,6 +138,16 @@ class Pilot:
         return self.body.north_m
 
 
+def _frames(data: bytes, wanted: frozenset[int]) -> Iterator[bytes]:
+    """The MAVLink 2 frames of a datagram with wanted messages."""
+    at = 0
+    while at + 12 <= len(data) and data[at] == 0xFD:
+        end = at + 12 + data[at + 1] + (13 if data[at + 2] & 1 else 0)
+        if int.from_bytes(data[at + 7 : at + 10], "little") in wanted:
+            yield data[at:end]
+        at = end
+
+
 def _numbered(seq: int) -> Callable[[Any], bool]:
     return lambda message: bool(message.seq == seq)
 
@@ -138,6 +158,7 @@ class Station:
     def __init__(self, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
         self._socket.setblocking(False)
         self.mav = m.MAVLink(None, srcSystem=245, srcComponent=190)
         self.mav.robust_parsing = True
@@ -146,6 +167,8 @@ class Station:
         self.system_id = 0
         self.beat = True
         self.heard: list[Any] = []
+        self.only: frozenset[int] | None = None
+        """Messages to decode; all others are dropped unread, since a PX4 sends hundreds a second."""
         self._inbox: deque[Any] = deque()
         self._beat_at = 0.0
 
@@ -190,8 +213,15 @@ class Station:
             data, sender = await asyncio.wait_for(loop.sock_recvfrom(self._socket, 4096), 0.1)
         except (TimeoutError, ConnectionError):
             return
+        self._take(data, sender)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._take(*self._socket.recvfrom(4096))
+
+    def _take(self, data: bytes, sender: tuple[str, int]) -> None:
         self.peer = (sender[0], sender[1])
-        for message in self.mav.parse_buffer(data) or []:
+        wanted = data if self.only is None else b"".join(_frames(data, self.only))
+        for message in self.mav.parse_buffer(wanted) or []:
             if message.get_type() != "BAD_DATA":
                 self.system_id = message.get_srcSystem()
                 self._inbox.append(message)

@@ -14,7 +14,10 @@ from psycopg import AsyncConnection
 
 from fleet import (
     custody,
+    deliveries,
+    drop_point,
     emergency_airspace,
+    ground_checks,
     missions,
     orders,
     planning,
@@ -29,7 +32,7 @@ from fleet.users import User
 from fleet.vehicles import NewVehicle
 from routing.formats.json import plan_to_json
 from routing.problem import Category
-from routing.region.model import Region
+from routing.region.model import Region, SiteKind
 from routing.solve import solve
 from routing.validate import validate
 from telemetry import store
@@ -48,6 +51,8 @@ _TABLES = """SELECT c.relname AS name FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname <> ALL (%(kept)s)
     ORDER BY 1"""
+_FENCED = """INSERT INTO drop_point (region_id, site_id, class, unlock, set_at, set_by)
+    SELECT %(region_id)s, site_id, 'fenced', false, %(at)s, 'admin' FROM unnest(%(sites)s::text[]) AS site_id"""
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ class World:
     at: datetime = START
 
     async def empty(self) -> None:
-        """Forget everything but the region."""
+        """Forget everything but the region, in which nobody can walk onto a drop point."""
         tables = [row["name"] for row in await self.rows(_TABLES, kept=list(_KEPT))]
         filled = await self.one("SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {name}) AS {name}" for name in tables))
         async with self.database.transaction() as conn:
@@ -67,6 +72,12 @@ class World:
                 await conn.execute(f"TRUNCATE {names} CASCADE".encode())
             if not await regions.listing(conn):
                 await regions.store(conn, self.region, at=self.at)
+            await conn.execute(
+                _FENCED, {"region_id": self.region.region_id, "at": self.at, "sites": self._drop_sites()}
+            )
+
+    def _drop_sites(self) -> list[str]:
+        return [site.site_id for site in self.region.sites if site.kind is SiteKind.DROP_POINT]
 
     def later(self, seconds: float) -> datetime:
         """Let time pass; return the moment."""
@@ -106,6 +117,7 @@ class World:
         written = (
             "delivery_order", "order_event", "custody", "mission", "mission_event", "mission_order", "command",
             "planning_run", "vehicle", "lease", "audit", "app_user", "sign_in_link",
+            "vehicle_control", "pilot_duty",
         )  # fmt: skip
         parts = " UNION ALL ".join(f"SELECT '{table} ' || t::text AS text FROM {table} AS t" for table in written)
         row = await self.one(f"SELECT md5(string_agg(text, '|' ORDER BY text)) AS digest FROM ({parts}) AS everything")
@@ -180,10 +192,45 @@ class World:
         async with await AsyncConnection.connect(self.database.dsn) as conn:
             await store.write_batch(conn, Batch([to_row(sample) for sample in samples]), writer="test")
 
-    async def load(self, mission_id: str) -> None:
-        """Load a mission's parcels."""
+    async def load(self, mission_id: str, *, checked: bool = True) -> None:
+        """Load a mission's parcels, with all of the ground crew's checks in order."""
         async with self.database.transaction() as conn:
-            await missions.load(conn, mission_id, at=self.at, actor="crew")
+            vehicle = await vehicles.get(conn, (await missions.get(conn, mission_id))["vehicle_id"])
+            checks = {check.name: True for check in ground_checks.of_kind(vehicle["kind"])} if checked else {}
+            await missions.load(conn, mission_id, at=self.at, actor="crew", checks=checks)
+
+    async def check(self, mission_id: str, name: str, *, ok: bool = True, note: str | None = None) -> None:
+        """Say how one of the ground crew's checks stands."""
+        async with self.database.transaction() as conn:
+            await self._check(conn, mission_id, name, ok=ok, note=note)
+
+    async def _check(
+        self, conn: Connection, mission_id: str, name: str, *, ok: bool = True, note: str | None = None
+    ) -> None:
+        mission = await missions.get(conn, mission_id)
+        await ground_checks.say(conn, mission, name, ok=ok, at=self.at, actor="crew", note=note)
+
+    async def _look_again(self, conn: Connection, mission_id: str) -> None:
+        """Repeat the checks that have become old."""
+        mission = await missions.get(conn, mission_id)
+        for found in await ground_checks.standing(conn, mission, at=self.at):
+            if found.state == ground_checks.OLD:
+                await self._check(conn, mission_id, found.check.name)
+
+    async def drop_points(self, kind: str = "fenced", *, unlock: bool = False, only: Sequence[str] = ()) -> None:
+        """Enter what the drop points of the village are like, or ``only`` some of them."""
+        sites = only or self._drop_sites()
+        async with self.database.transaction() as conn:
+            for site_id in sites:
+                await drop_point.put(
+                    conn,
+                    region_id=self.region.region_id,
+                    site_id=site_id,
+                    kind=kind,
+                    unlock=unlock,
+                    at=self.at,
+                    actor="admin",
+                )
 
     async def look_around(self, report: weather.Report = CALM) -> None:
         """Report the weather, and that somebody has looked for emergency airspace."""
@@ -199,6 +246,7 @@ class World:
         """Accept a mission's launch, on a calm day without emergency airspace."""
         async with self.database.transaction() as conn:
             await self._look_around(conn, CALM)
+            await self._look_again(conn, mission_id)
             await missions.accept(conn, mission_id, at=self.at, actor="pilot")
 
     async def move(self, mission_id: str, *states: str, reason: str | None = None) -> None:
@@ -220,15 +268,14 @@ class World:
         """Record a release; return the orders delivered."""
         mission = await self.mission(mission_id)
         async with self.database.transaction() as conn:
-            return await missions.deliver(
+            return await deliveries.deliver(
                 conn,
                 mission_id,
                 vehicle_id=mission["vehicle_id"],
                 step=step,
                 to_site="drop",
                 at=self.at,
-                evidence="sensor",
-                detail="test",
+                told=deliveries.Told("sensor", "test"),
                 position=None,
             )
 

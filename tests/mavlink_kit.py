@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pymavlink.dialects.v20 import common as m
 
+from hardware.errors import MissionRejected, NoAnswer
 from hardware.link import LeaseGuard, SampleSink
 from hardware.mavlink.address import MavlinkAddress
 from hardware.mavlink.link import MavlinkLink
-from hardware.mission import Mission, Step, StepKind
+from hardware.mavlink.signing import Signing
+from hardware.mission import Fence, Mission, Step, StepKind
 from hardware.profiles import load_profile, profile_data
+from routing.flight_fence import flight_fence
 from routing.geo import LocalFrame, Position
 from telemetry.clock import Clock
 from telemetry.event import VehicleEvent
@@ -54,6 +59,7 @@ def link_to(
     home: Position | None = None,
     events: list[VehicleEvent] | None = None,
     sink: SampleSink | None = None,
+    key: bytes | None = None,
 ) -> MavlinkLink:
     """Return a link to a simulated vehicle of the 1 kg class; not opened."""
     kind = "multirotor_1kg"
@@ -68,6 +74,7 @@ def link_to(
         home=home,
         simulated=True,
         on_event=(events if events is not None else []).append,
+        signing=None if key is None else Signing(key),
     )
 
 
@@ -98,6 +105,15 @@ async def until(reached: Callable[[], bool], within_s: float = 10.0, what: str =
         await asyncio.sleep(0.02)
 
 
+async def loaded(link: MavlinkLink, mission: Mission) -> None:
+    """Load a mission, again where an autopilot starved of time broke the transfer off."""
+    for _ in range(2):
+        with contextlib.suppress(MissionRejected, NoAnswer):
+            await link.upload(mission)
+            return
+    await link.upload(mission)
+
+
 def delivery(mission_id: str = "m-1", home: Position = HOME, east_m: float = 60.0) -> Mission:
     """Return a flight to a drop point ``east_m`` away and back, 25 m high, release at 6 m."""
     ground = home.alt_amsl_m
@@ -119,6 +135,23 @@ def delivery(mission_id: str = "m-1", home: Position = HOME, east_m: float = 60.
         10.0,
         "region",
     )
+
+
+def gated(mission: Mission, gate_s: float) -> Mission:
+    """Return a mission that waits above each of its drop points."""
+    steps = (replace(step, gate_s=gate_s) if step.kind is StepKind.RELEASE else step for step in mission.steps)
+    return replace(mission, steps=tuple(steps))
+
+
+def fenced(mission: Mission, *, rally_m: tuple[float, float] = (30.0, 60.0)) -> Mission:
+    """Return a mission with the fence of its way and one rally point beside it, 3 m above home."""
+    path = [step.position for step in mission.steps]
+    home = path[-1]
+    frame = LocalFrame(home)
+    rally = frame.to_global(*rally_m, home.alt_amsl_m + 3.0)
+    found = flight_fence(path, frame=frame, home=[path[0], home], sites=[("rally", rally)])
+    assert found.rally == ("rally",)
+    return replace(mission, fence=Fence((found.inclusion,), found.exclusions), rally=(rally,))
 
 
 class Peer:
@@ -178,6 +211,13 @@ class Peer:
         """Send a message of somebody else by the vehicle's way, as a router or an autopilot forwards it."""
         self._sock.sendto(message.pack(m.MAVLink(None, srcSystem=system_id, srcComponent=component_id)), self.send_to)
 
+    def sign(self, key: bytes) -> None:
+        """Sign what is sent from now on, and take only what is signed with the key."""
+        self._mav.signing.secret_key = key
+        self._mav.signing.sign_outgoing = True
+        self._mav.signing.timestamp = int((time.time() - 1_420_070_400) * 100_000)
+        self._parser.signing = self._mav.signing
+
     def speak_from(self, other: Peer) -> None:
         """Send from another one's socket: two vehicles behind one router."""
         self._sock.close()
@@ -220,10 +260,16 @@ class Peer:
             except BlockingIOError:
                 return
             for message in self._parser.parse_buffer(data) or []:
+                if message.get_type() == "BAD_DATA":
+                    self.heard["BAD_DATA"] += 1
+                    continue
                 self.heard[message.get_type()] += 1
                 self.arrivals.append((time.monotonic(), message))
                 if message.get_type() == "COMMAND_LONG":
                     self._answer(message)
+                elif message.get_type() == "MISSION_REQUEST_LIST":
+                    # It carries neither mission nor fence nor rally points.
+                    self.say(m.MAVLink_mission_count_message(245, 190, 0, message.mission_type))
 
     def _answer(self, message: Any) -> None:
         if message.command in self.denied:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +49,33 @@ async def px4(
     home: Position,
     port: int | None = None,
     parameters: Mapping[str, float] | None = None,
+    model: str = "sihsim_quadx",
 ) -> AsyncIterator[Px4]:
     """Run one PX4 from scratch in ``work``, as the instance that sends to ``port`` or as the first free one."""
     folder = px4_folder()
-    instance = _free_instance() if port is None else port - FIRST_API_PORT
-    environment = {
+    with _claimed(None if port is None else port - FIRST_API_PORT) as instance:
+        environment = _environment(speed=speed, home=home, parameters=parameters or {}, model=model)
+        arguments = ["-d", "-i", str(instance), "-w", str(work), str(folder / "etc")]
+        with (work / "px4.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                str(folder / "bin" / "px4"),
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=work,
+            )
+        try:
+            yield Px4(FIRST_API_PORT + instance, process)
+        finally:
+            await _stop(process)
+
+
+def _environment(*, speed: float, home: Position, parameters: Mapping[str, float], model: str) -> dict[str, str]:
+    return {
         **os.environ,
-        "PX4_SIM_MODEL": "sihsim_quadx",
+        "PX4_SIM_MODEL": model,
         "PX4_SIM_SPEED_FACTOR": f"{speed:g}",
         "PX4_HOME_LAT": str(home.lat),
         "PX4_HOME_LON": str(home.lon),
@@ -61,23 +83,8 @@ async def px4(
         "PX4_PARAM_SDLOG_MODE": "-1",
         "PX4_PARAM_SIM_BAT_DRAIN": "1500",
         "PX4_PARAM_SIM_BAT_MIN_PCT": "0",
-        **{f"PX4_PARAM_{name}": f"{value:g}" for name, value in (parameters or {}).items()},
+        **{f"PX4_PARAM_{name}": f"{value:g}" for name, value in parameters.items()},
     }
-    arguments = ["-d", "-i", str(instance), "-w", str(work), str(folder / "etc")]
-    with (work / "px4.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            str(folder / "bin" / "px4"),
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd=work,
-        )
-    try:
-        yield Px4(FIRST_API_PORT + instance, process)
-    finally:
-        await _stop(process)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -90,10 +97,27 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-def _free_instance() -> int:
-    for instance in INSTANCES:
-        if all(_is_free(first + instance) for first in (FIRST_API_PORT, FIRST_LOCAL_PORT)):
-            return instance
+def free_port() -> int:
+    """Return a UDP port on loopback that nobody holds now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def _claimed(instance: int | None) -> Iterator[int]:
+    """Have an instance for oneself among all tests on this machine: a given one, or the first that is free."""
+    for choice in INSTANCES if instance is None else (instance,):
+        with (Path(tempfile.gettempdir()) / f"todoke-px4-{choice}.lock").open("w") as claim:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if instance is None:
+                    continue
+            if instance is None and not all(_is_free(first + choice) for first in (FIRST_API_PORT, FIRST_LOCAL_PORT)):
+                continue
+            yield choice
+            return
     raise RuntimeError(f"all PX4 ports from {FIRST_API_PORT} and {FIRST_LOCAL_PORT} are in use")
 
 

@@ -54,24 +54,24 @@ FACTSHEET: dict[str, Any] = {
 
 
 class ScriptedRobot:
-    """``deaf`` messages to come are not heard; ``refusal`` is the error with which orders are met.
+    """``deaf`` messages to come are not heard, ``deaf_to_orders`` orders; orders are met with the error ``refusal``.
 
     ``orders`` and ``instants`` are what was heard and what was not; ``breaches`` what broke a rule.
     """
 
-    def __init__(self, client: MqttClient, serial: str) -> None:
-        self.serial = serial
+    def __init__(self, client: MqttClient, serial: str, maker: str = "maker") -> None:
+        self.serial, self.maker, self.version = serial, maker, "2.1.0"
         self.state: dict[str, Any] = json.loads(json.dumps(IDLE))
         self.header_id = 0
         self._said_at = datetime.now(UTC)
-        self.deaf = 0
+        self.deaf = self.deaf_to_orders = 0
         self.refusal: str | None = None
         self.obeys = True
         self.orders: list[dict[str, Any]] = []
         self.instants: list[dict[str, Any]] = []
         self.breaches: list[str] = []
         self.client = client
-        self._prefix = f"uagv/v2/maker/{serial}"
+        self._prefix = f"uagv/v2/{maker}/{serial}"
         self._base_end: dict[str, Any] | None = None
 
     def header(self) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class ScriptedRobot:
         return {
             "headerId": self.header_id,
             "timestamp": self._said_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "version": "2.1.0",
-            "manufacturer": "maker",
+            "version": self.version,
+            "manufacturer": self.maker,
             "serialNumber": self.serial,
         }
 
@@ -128,12 +128,14 @@ class ScriptedRobot:
         async for message in inbox:
             leaf = message.topic.rsplit("/", 1)[1]
             body = json.loads(message.payload)
-            if have_schemas():
+            if have_schemas() and self.version == "2.1.0":
                 self.breaches += schema_errors(leaf, body)
             heard = self.deaf <= 0
             self.deaf -= 1
             if leaf == "order":
                 self.orders.append(body)
+                heard = heard and self.deaf_to_orders <= 0
+                self.deaf_to_orders -= 1
                 if heard:
                     await self._take_order(body)
             else:
@@ -193,8 +195,12 @@ class ScriptedRobot:
             status = "FINISHED" if self.obeys else "FAILED"
             if self.obeys and action["actionType"] in ("startPause", "stopPause"):
                 state["paused"] = action["actionType"] == "startPause"
+            if self.obeys and action["actionType"] == "emergencyStop":
+                state["safetyState"] = {"eStop": "REMOTE", "fieldViolation": False}
+            if self.obeys and action["actionType"] == "unlockCompartment":
+                self.act(action["actionParameters"][0]["value"], "FINISHED")
             if self.obeys and action["actionType"] == "cancelOrder":
-                state["nodeStates"], state["edgeStates"] = [], []
+                state["nodeStates"], state["edgeStates"], state["driving"] = [], [], False
                 for other in state["actionStates"]:
                     if other["actionStatus"] != "FINISHED":
                         other["actionStatus"] = "FAILED"
@@ -206,22 +212,26 @@ class ScriptedRobot:
 
 @contextlib.asynccontextmanager
 async def scripted_robot(
-    broker: Broker, serial: str, prepare: Callable[[ScriptedRobot], None] | None = None
+    broker: Broker,
+    serial: str,
+    prepare: Callable[[ScriptedRobot], None] | None = None,
+    *,
+    maker: str = "maker",
 ) -> AsyncIterator[ScriptedRobot]:
     """Connect a robot; its last will has an old header, as all have."""
     old = {
         "headerId": 0,
         "timestamp": "2020-01-01T00:00:00.000Z",
         "version": "2.1.0",
-        "manufacturer": "maker",
+        "manufacturer": maker,
         "serialNumber": serial,
         "connectionState": "CONNECTIONBROKEN",
     }
-    will = Will(f"uagv/v2/maker/{serial}/connection", json.dumps(old).encode())
+    will = Will(f"uagv/v2/{maker}/{serial}/connection", json.dumps(old).encode())
     client = MqttClient(host=broker.host, port=broker.port, client_id=f"robot-{serial}", will=will)
     async with client:
         await client.wait_connected()
-        robot = ScriptedRobot(client, serial)
+        robot = ScriptedRobot(client, serial, maker)
         if prepare is not None:
             prepare(robot)
         serving = asyncio.create_task(robot.serve())

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from hardware.errors import LinkDown, NotOurs
-from hardware.link import Activity, LeaseGuard, Progress, Release, VehicleState
+from hardware.errors import LinkDown, NotOurs, Refused
+from hardware.link import Activity, LeaseGuard, Progress, Release, VehicleState, Wait, WaitFor
 from hardware.mission import Mission, StepKind
 from routing.geo import Position
 
@@ -52,6 +52,16 @@ class ScriptedVehicle:
         """Let a parcel go at a place."""
         self._know(step=step, releases=(*self._known.releases, Release(step, evidence, "test")))
         await self.show(position=at or self._state.position)
+
+    async def go_to(self, step: int) -> None:
+        """Be at a step, and wait for nothing."""
+        self._know(step=step)
+        await self.show(waits=None)
+
+    async def wait(self, what: WaitFor, step: int, *, since: datetime, until: datetime | None = None) -> None:
+        """Stand at a step until somebody decides."""
+        self._know(step=step)
+        await self.show(waits=Wait(what, step, since, until=until))
 
     async def come_home(self, *, finished: bool = True) -> None:
         """Land at the end of the mission."""
@@ -129,6 +139,24 @@ class ScriptedVehicle:
     async def land(self) -> None:
         await self._asked("land")
         await self.show(activity=Activity.LAND)
+
+    async def descend(self, step: int) -> None:
+        await self._asked("descend")
+        await self._goes_on(step)
+
+    async def skip(self, step: int) -> None:
+        await self._asked("skip")
+        await self._goes_on(step)
+
+    async def unlock(self, step: int) -> None:
+        await self._asked("unlock")
+        await self._goes_on(step)
+
+    async def _goes_on(self, step: int) -> None:
+        waits = self._state.waits
+        if waits is None or waits.step != step:
+            raise Refused(f"{self.vehicle_id} does not wait at step {step}")
+        await self.show(waits=None)
 
     async def _asked(self, name: str) -> None:
         self.calls.append(name)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hmac
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from fleet import regions, users
+from fleet import duty, regions, users
+from fleet.api.presence import Presence
 from fleet.api.problems import TooManyRequests
-from fleet.db.database import Connection, Database
+from fleet.db.database import DATABASE_ERRORS, Connection, Database
 from fleet.errors import Forbidden, NotFound, NotSignedIn
 from fleet.live import LiveView
 from fleet.runtime import Runtime
@@ -35,14 +37,20 @@ class RateLimit:
 
     def check(self, key: str) -> None:
         """Count an attempt; raises ``TooManyRequests``."""
-        now = time.monotonic()
-        recent = [t for t in self._attempts.pop(key, []) if now - t < self.seconds]
-        self._attempts[key] = recent
+        self.look(key)
+        self._attempts.setdefault(key, []).append(time.monotonic())
+        self._attempts.move_to_end(key)
         while len(self._attempts) > 1000:
             self._attempts.popitem(last=False)
+
+    def look(self, key: str) -> None:
+        """Raise ``TooManyRequests`` when another attempt by the key would be one too many; it is not counted."""
+        now = time.monotonic()
+        recent = [t for t in self._attempts.get(key, []) if now - t < self.seconds]
+        if key in self._attempts:
+            self._attempts[key] = recent
         if len(recent) >= self.count:
-            raise TooManyRequests("too many attempts to sign in; wait a moment")
-        recent.append(now)
+            raise TooManyRequests("too many attempts; wait a moment")
 
 
 @dataclass(slots=True)
@@ -55,10 +63,16 @@ class Context:
     live: LiveView
     bus: MqttClient | None = None
     sign_in_limit: RateLimit = field(init=False)
+    recipient_limit: RateLimit = field(init=False)
+    stranger_limit: RateLimit = field(init=False)
+    presence: Presence = field(default_factory=Presence)
 
     def __post_init__(self) -> None:
         # Each process counts for itself, so they share what one alone would allow; a person who mistypes needs a few.
         self.sign_in_limit = RateLimit(max(5, 30 // self.runtime.apis), 60.0)
+        # A page that looks every few seconds on two telephones; and a host that tries links that there are not.
+        self.recipient_limit = RateLimit(60, 60.0)
+        self.stranger_limit = RateLimit(max(5, 30 // self.runtime.apis), 60.0)
 
     async def region_id(self, conn: Connection) -> str:
         """Return the region served: the oldest one; raises ``NotFound`` when there is none yet."""
@@ -94,7 +108,16 @@ async def current_user(request: Request) -> User:
         sent = request.headers.get("x-csrf-token", "")
         if not hmac.compare_digest(sent.encode(), csrf_token.encode()):
             raise Forbidden("the X-CSRF-Token header is missing or wrong; load the page again")
+    await _hear(context(request), user, token, request)
     return user
+
+
+async def _hear(ctx: Context, user: User, token: str, request: Request) -> None:
+    """Note a pilot's sign of life; that it cannot be noted is no reason to refuse what was asked."""
+    if ctx.presence.due(user, token, request):
+        with suppress(*DATABASE_ERRORS):
+            async with ctx.database.transaction() as conn:
+                await duty.hear(conn, user.user_id)
 
 
 Ctx = Annotated[Context, Depends(context)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -52,11 +52,15 @@ class CheckIn(BaseModel):
 
 
 class EmergencyIn(BaseModel):
-    """An area of ``[lat, lon]`` corners, from the ground up; from now on and until it is withdrawn if not said."""
+    """An area of ``[lat, lon]`` corners, from the ground up; from now on and until it is withdrawn if not said.
+
+    ``kind`` ``closed``: no emergency airspace, but closed at short notice for another reason.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: Words
+    kind: Literal["emergency", "closed"] = "emergency"
     ring: list[tuple[float, float]] = Field(max_length=emergency_airspace.MAX_CORNERS)
     begins_at: Moment | None = None
     ends_at: Moment | None = None
@@ -175,6 +179,7 @@ async def declare(body: EmergencyIn, ctx: Ctx, user: Signed) -> dict[str, Any]:
             conn,
             region_id=await ctx.region_id(conn),
             name=body.name,
+            kind=body.kind,
             ring=body.ring,
             begins_at=body.begins_at or now,
             ends_at=body.ends_at,

@@ -38,6 +38,8 @@ _TABLES = {
     "planning_run": "plans",
     "command": "commands",
     "vehicle": "vehicles",
+    "contingency": "journal",
+    "manned_aircraft": "aircraft",
 }
 
 

@@ -14,6 +14,14 @@ from fleet.api.context import Ctx, Signed
 router = APIRouter(prefix="/api/missions")
 
 
+class LoadIn(BaseModel):
+    """The ground crew's checks that were made with the loading, by their names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checks: dict[Annotated[str, Field(max_length=64)], bool] = Field(default={}, max_length=50)
+
+
 class UnloadIn(BaseModel):
     """The orders whose parcels were not in the vehicle, although nobody saw them handed over."""
 
@@ -50,22 +58,24 @@ async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
 
 @router.get("/{mission_id}")
 async def one(mission_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
-    """Return a mission with its history."""
+    """Return a mission with its history, its fence and its emergency sites."""
     user.require("viewer")
     async with ctx.database.transaction() as conn:
         row = await missions.get(conn, mission_id)
+        bounds = {name: row["trip"]["mission"].get(name) for name in ("fence", "rally")}
         late = await delays.of_region(conn, region_id=row["region_id"], now=ctx.clock.now())
         carried = await missions.carried(conn, mission_id)
         events = await missions.events(conn, mission_id)
-    return {**_shown(row, late), "orders": carried, "events": events}
+    return {**_shown(row, late), **bounds, "orders": carried, "events": events}
 
 
 @router.post("/{mission_id}/load", status_code=204)
-async def load(mission_id: str, ctx: Ctx, user: Signed) -> None:
-    """Ground crew: loaded, battery fitted, pad clear."""
+async def load(mission_id: str, ctx: Ctx, user: Signed, body: LoadIn | None = None) -> None:
+    """Ground crew: the parcels are in the vehicle; with the checks that are made in the same step."""
     user.require("ground_crew")
+    checks = body.checks if body else {}
     async with ctx.database.transaction() as conn:
-        await missions.load(conn, mission_id, at=ctx.clock.now(), actor=user.user_id)
+        await missions.load(conn, mission_id, at=ctx.clock.now(), actor=user.user_id, checks=checks)
 
 
 @router.post("/{mission_id}/accept", status_code=204)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleet import custody, delays, order_files, orders
+from fleet import custody, delays, delivery_evidence, order_files, orders
 from fleet.api.context import Ctx, Signed
 from fleet.api.fields import Moment, Text
 from fleet.errors import BadRequest
@@ -108,7 +108,11 @@ async def import_file(request: Request, ctx: Ctx, user: Signed) -> dict[str, int
 
 @router.get("/{order_id}")
 async def one(order_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
-    """Return an order with its history and its custody from shelf to door."""
+    """Return an order with its history, its custody from shelf to door and all that is known of its delivery.
+
+    ``evidence`` has the findings, too; ``delivery_class`` is the strongest class of evidence, and ``findings`` those
+    that somebody should look into.
+    """
     user.require("viewer")
     now = ctx.clock.now()
     async with ctx.database.transaction() as conn:
@@ -116,7 +120,15 @@ async def one(order_id: str, ctx: Ctx, user: Signed) -> dict[str, Any]:
         late = await delays.of_region(conn, region_id=row["region_id"], now=now)
         events = await orders.events(conn, order_id)
         chain = await custody.chain(conn, order_id)
-    return {**_shown(row, late, now), "events": events, "custody": chain}
+        known = await delivery_evidence.of_order(conn, order_id)
+    return {
+        **_shown(row, late, now),
+        "events": events,
+        "custody": chain,
+        "evidence": known,
+        "delivery_class": delivery_evidence.best(known),
+        "findings": sorted({row["finding"] for row in known} & delivery_evidence.FINDINGS),
+    }
 
 
 @router.post("/{order_id}/resolve", status_code=204)

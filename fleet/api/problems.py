@@ -36,6 +36,7 @@ class TooManyRequests(FleetError):
 
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "2"}, 503: {"Retry-After": "2"}}
 _FIELD = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): (.+)", re.DOTALL)
+_TOKEN = re.compile(r"(/api/recipient/)[^/]+")
 _MALFORMED = "The request is malformed"
 
 
@@ -107,20 +108,25 @@ def _phrase(status: int) -> str:
 
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
-    _LOG.warning("request failed: the database is away", path=request.url.path, error=str(error).strip())
+    _LOG.warning("request failed: the database is away", path=_told(request.url.path), error=str(error).strip())
     detail = "the database is away; look in a moment whether it was done, and try again if not"
     return problem(503, "Not available", detail)
 
 
 async def _not_storable(request: Request, error: Exception) -> JSONResponse:
-    _LOG.warning("request refused by the database", path=request.url.path, error=str(error).strip())
+    _LOG.warning("request refused by the database", path=_told(request.url.path), error=str(error).strip())
     return problem(422, _MALFORMED, "a value of the request cannot be stored; nothing was changed")
 
 
 def unexpected(path: str, error: Exception) -> JSONResponse:
     """Log what went wrong in a request, and return the response that tells nothing of it."""
-    _LOG.error("request failed", path=path, exc_info=error)
+    _LOG.error("request failed", path=_told(path), exc_info=error)
     return problem(500, "Internal error", "the request failed; the log of the api says why")
+
+
+def _told(path: str) -> str:
+    """A path as a log may have it: whoever reads it is not to be let in by a recipient's link."""
+    return _TOKEN.sub(r"\1...", path)
 
 
 def install(app: FastAPI) -> None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleet import commands, missions, regions, vehicles, way_home
-from fleet.api.context import Ctx, Signed
-from fleet.errors import NotFound
+from fleet import command_preview, commands, missions, regions, vehicles, way_home
+from fleet.alarm_table import Words
+from fleet.api.context import Context, Ctx, Signed
+from fleet.command_kinds import STOPS, kind_of
+from fleet.db.database import DATABASE_ERRORS
+from fleet.errors import FleetError, NotFound
+from hardware.vda5050.makers import quirks_of
 from routing.problem import Category
 from telemetry import store
+
+_LOG = structlog.get_logger()
 
 router = APIRouter(prefix="/api/vehicles")
 
@@ -32,12 +39,18 @@ class VehicleIn(BaseModel):
     category: Category = Category.LEVEL_4
 
 
-class CommandIn(BaseModel):
-    """An instruction to a vehicle."""
+class PreviewIn(BaseModel):
+    """What a command would be."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: str = Field(max_length=32)
+    params: dict[str, Any] = Field(default_factory=dict, max_length=8)
+
+
+class CommandIn(PreviewIn):
+    """An instruction to a vehicle."""
+
     idempotency_key: str = Field(min_length=1, max_length=128)
 
 
@@ -48,7 +61,14 @@ async def listing(ctx: Ctx, user: Signed) -> dict[str, Any]:
     async with ctx.database.transaction() as conn:
         rows = await vehicles.active(conn, region_id=await ctx.region_id(conn))
     ctx.live.look_for_silence()
-    return {"vehicles": [{**row, "live": ctx.live.get(row["vehicle_id"])} for row in rows]}
+    return {"vehicles": [_shown(ctx, row) for row in rows]}
+
+
+def _shown(ctx: Context, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a vehicle as a list has it; ``emergency_stop``: its maker offers a channel for a real one."""
+    link = row["link"]
+    offers = link.get("protocol") == "vda5050" and quirks_of(str(link.get("manufacturer", ""))).emergency_stop != ""
+    return {**row, "emergency_stop": offers, "live": ctx.live.get(row["vehicle_id"])}
 
 
 @router.post("", status_code=201)
@@ -95,8 +115,10 @@ async def own_way_home(vehicle_id: str, ctx: Ctx, user: Signed) -> dict[str, Any
 
 @router.post("/{vehicle_id}/commands", status_code=202)
 async def command(vehicle_id: str, body: CommandIn, ctx: Ctx, user: Signed) -> dict[str, Any]:
-    """Give a command: hold is sent at once, the others wait for their confirmation."""
+    """Give a command: what stops is sent at once, what takes two steps waits for its confirmation."""
     user.require("pilot")
+    # Nothing keeps a stop waiting.
+    said = None if body.kind in STOPS else await _preview(ctx, vehicle_id, body)
     async with ctx.database.transaction() as conn:
         row = await commands.issue(
             conn,
@@ -106,5 +128,44 @@ async def command(vehicle_id: str, body: CommandIn, ctx: Ctx, user: Signed) -> d
             issuer=user.user_id,
             at=ctx.clock.now(),
             speed=ctx.clock.speed,
+            params=body.params,
+            preview=said,
         )
     return commands.shown(row)
+
+
+@router.post("/{vehicle_id}/commands/preview")
+async def preview(vehicle_id: str, body: PreviewIn, ctx: Ctx, user: Signed) -> dict[str, Any]:
+    """Say what a command would do to this vehicle now; nothing is given."""
+    user.require("pilot")
+    said, kind = await _preview(ctx, vehicle_id, body), kind_of(body.kind)
+    return {
+        "kind": kind.name,
+        "steps": kind.steps,
+        "description_ja": kind.ja,
+        "description_en": kind.en,
+        "preview_ja": said.ja if said else None,
+        "preview_en": said.en if said else None,
+    }
+
+
+async def _preview(ctx: Context, vehicle_id: str, body: PreviewIn) -> Words | None:
+    """Return what a command would do; that nobody can tell is no reason not to give it."""
+    ctx.live.look_for_silence()
+    try:
+        async with ctx.database.transaction() as conn:
+            return await command_preview.preview(
+                conn,
+                vehicle_id=vehicle_id,
+                kind=body.kind,
+                params=body.params,
+                live=ctx.live.get(vehicle_id),
+                at=ctx.clock.now(),
+                speed=ctx.clock.speed,
+            )
+    except (FleetError, *DATABASE_ERRORS):
+        raise
+    except Exception:
+        # Whatever the words for it stumble over, the command itself is not to fail by it.
+        _LOG.exception("a command has no preview", vehicle=vehicle_id, kind=body.kind)
+        return None

@@ -1,4 +1,4 @@
-"""The people of a scripted day: dispatcher, ground crew and pilot, who do their work through the API.
+"""The people of a scripted day: dispatcher, ground crew, pilot and recipients, who do their part through the API.
 
 They know nothing but what the API tells them, so that a scripted day exercises what real people use.
 """
@@ -6,6 +6,7 @@ They know nothing but what the API tells them, so that a scripted day exercises 
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict
 from datetime import datetime
@@ -33,16 +34,19 @@ DECIDE_AGAIN_S = 5.0
 PLAN_SECONDS = 3.0
 LOOKS_S = 300.0
 """Domain seconds between two looks at the weather and at the page of emergency airspace."""
+LOOKS_AGAIN_S = 600.0
+"""Domain seconds after which the crew looks at its checks again: some grow old after a quarter of an hour."""
+AT_THE_DOOR_S = 2.0
+"""Wall seconds between two looks of a recipient at what comes."""
 
 
 class Worker(ABC):
     """Somebody signed in, who looks at the service again and again. Outages of the service are waited out."""
 
-    def __init__(self, api_url: str, token: str, clock: Clock) -> None:
+    def __init__(self, api_url: str, token: str | None, clock: Clock) -> None:
         self.clock = clock
-        self._http = httpx.AsyncClient(
-            base_url=api_url, headers={"Authorization": f"Bearer {token}"}, timeout=10.0, trust_env=False
-        )
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.AsyncClient(base_url=api_url, headers=headers, timeout=10.0, trust_env=False)
 
     async def work(self) -> None:
         """Work until cancelled."""
@@ -75,7 +79,8 @@ class Worker(ABC):
 
 
 class Dispatcher(Worker):
-    """Has plans made for what waits, approves those that are proposed, and looks at the weather and the airspace."""
+    """Has plans made for what waits, approves those that are proposed, looks at the weather and the airspace, and sends
+    links to recipients who have something to say (``links``: order to token)."""
 
     _asked_for: frozenset[str] = frozenset()
     _asked_at = float("-inf")
@@ -83,11 +88,14 @@ class Dispatcher(Worker):
 
     def __init__(self, api_url: str, token: str, clock: Clock, weather: Report) -> None:
         super().__init__(api_url, token, clock)
+        self.links: dict[str, str] = {}
         self._weather = weather
+        self._asked_at_sites: frozenset[str] | None = None
 
     async def round(self) -> None:
         """Ask for a plan, or approve one."""
         await self._look_around()
+        await self._send_links()
         plans = (await self.get("/api/plans"))["plans"]
         proposed = [plan for plan in plans if plan["state"] == "proposed"]
         for plan in proposed:
@@ -110,12 +118,63 @@ class Dispatcher(Worker):
             if weather.is_success and airspace.is_success:
                 self._looked_at = now
 
+    async def _send_links(self) -> None:
+        if self._asked_at_sites is None:
+            points = (await self.get("/api/drop-points"))["drop_points"]
+            self._asked_at_sites = frozenset(p["site_id"] for p in points if p["class"] == "recipient" or p["unlock"])
+        if not self._asked_at_sites:
+            return
+        coming = (await self.get("/api/orders?state=underway"))["orders"]
+        ids = {order["order_id"] for order in coming if order["dropoff_site"] in self._asked_at_sites}
+        for order_id in self.links.keys() - ids:
+            del self.links[order_id]
+        for order_id in ids - self.links.keys():
+            answer = await self.post(f"/api/orders/{order_id}/recipient-link")
+            if answer.is_success:
+                self.links[order_id] = answer.json()["token"]
 
-class GroundCrew(Worker):
-    """Loads vehicles that stand at home with a fresh battery, and unloads what came back."""
+
+class Recipient(Worker):
+    """Everybody to whom something comes: looks at the link, and says what is asked."""
+
+    def __init__(self, api_url: str, clock: Clock, links: dict[str, str]) -> None:
+        super().__init__(api_url, None, clock)
+        self._links = links
+        self._codes: dict[str, str] = {}
+        self._looked_s: dict[str, float] = {}
 
     async def round(self) -> None:
-        """Load or unload what can be."""
+        """Answer what is asked at each door."""
+        for token in list(self._links.values()):
+            if time.monotonic() - self._looked_s.get(token, float("-inf")) < AT_THE_DOOR_S:
+                continue
+            self._looked_s[token] = time.monotonic()
+            try:
+                asked = {ask["what"] for ask in (await self.get(f"/api/recipient/{token}"))["asks"]}
+            except httpx.HTTPStatusError:
+                continue  # another link was sent meanwhile
+            await self._answer(f"/api/recipient/{token}", asked)
+
+    async def _answer(self, path: str, asked: set[str]) -> None:
+        if "clear" in asked:
+            await self.post(f"{path}/clear", {"clear": True})
+        if "code" in asked:
+            answer = await self.post(f"{path}/code")
+            if answer.is_success:
+                self._codes[path] = answer.json()["code"]
+        if "unlock" in asked and path in self._codes:
+            await self.post(f"{path}/unlock", {"code": self._codes[path]})
+
+
+class GroundCrew(Worker):
+    """Checks and loads vehicles that stand at home with a fresh battery, and unloads what came back."""
+
+    def __init__(self, api_url: str, token: str, clock: Clock) -> None:
+        super().__init__(api_url, token, clock)
+        self._looked_at: dict[str, float] = {}
+
+    async def round(self) -> None:
+        """Load or unload what can be, and look again at what has been loaded for long."""
         missions = (await self.get("/api/missions"))["missions"]
         vehicles = {v["vehicle_id"]: v for v in (await self.get("/api/vehicles"))["vehicles"]}
         for mission in sorted(missions, key=lambda m: m["planned_depart"]):
@@ -125,7 +184,24 @@ class GroundCrew(Worker):
             if mission["state"] in ENDED and any(order["open"] for order in mission["orders"]):
                 await self.post(f"/api/missions/{mission['mission_id']}/unload")
             elif mission["state"] == "planned" and self._battery_is_fitted(vehicle, missions):
-                await self.post(f"/api/missions/{mission['mission_id']}/load")
+                await self._load(mission["mission_id"])
+            elif mission["state"] in {"loaded", "accepted"}:
+                await self._look_again(mission["mission_id"])
+
+    async def _load(self, mission_id: str) -> None:
+        checks = (await self.get(f"/api/missions/{mission_id}/checks"))["checks"]
+        self._looked_at[mission_id] = self.clock.now().timestamp()
+        await self.post(f"/api/missions/{mission_id}/load", {"checks": {check["check"]: True for check in checks}})
+
+    async def _look_again(self, mission_id: str) -> None:
+        now = self.clock.now().timestamp()
+        if now - self._looked_at.get(mission_id, float("-inf")) < LOOKS_AGAIN_S:
+            return
+        path = f"/api/missions/{mission_id}/checks"
+        for check in (await self.get(path))["checks"]:
+            if check["state"] != "done" or check["until"]:
+                await self.post(path, {"check": check["check"], "ok": True})
+        self._looked_at[mission_id] = now
 
     def _battery_is_fitted(self, vehicle: dict[str, Any], missions: list[dict[str, Any]]) -> bool:
         """Swapping the battery takes the profile's turnaround after each mission driven or flown."""
@@ -144,10 +220,13 @@ def _stands(live: dict[str, Any] | None) -> bool:
 
 class Pilot(Worker):
     """Accepts launches, looks at the road where a robot waits at its kerb, and resumes what a vehicle has put on hold
-    by itself or after it was out of contact."""
+    by itself or after it was out of contact. A ``visitor`` on duty is offered what is under way, once for each mission.
+    """
 
-    def __init__(self, api_url: str, token: str, clock: Clock) -> None:
+    def __init__(self, api_url: str, token: str, clock: Clock, *, visitor: str = "") -> None:
         super().__init__(api_url, token, clock)
+        self._visitor = visitor
+        self._offered: set[str] = set()
         self._held_since: dict[str, float] = {}
         self._decided_at: dict[str, float] = {}
 
@@ -158,8 +237,19 @@ class Pilot(Worker):
             if mission["state"] == "loaded":
                 await self.post(f"/api/missions/{mission['mission_id']}/accept")
         await self._resume([m for m in missions if m["state"] == "held"])
+        await self._offer([m for m in missions if m["state"] == "underway"])
         for vehicle in (await self.get("/api/vehicles"))["vehicles"]:
             await self._decide(vehicle["vehicle_id"], (vehicle["live"] or {}).get("waits"))
+
+    async def _offer(self, underway: list[dict[str, Any]]) -> None:
+        fresh = [mission for mission in underway if mission["mission_id"] not in self._offered]
+        if not fresh or not self._visitor:
+            return
+        present = {one["user_id"] for one in (await self.get("/api/duty"))["duty"] if not one["silent"]}
+        if self._visitor in present:
+            for mission in fresh:
+                self._offered.add(mission["mission_id"])
+                await self.post(f"/api/vehicles/{mission['vehicle_id']}/control/offer", {"to": self._visitor})
 
     async def _decide(self, vehicle_id: str, waits: dict[str, Any] | None) -> None:
         """Answer what a vehicle waits for, and again when that has not helped."""

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 
-from fleet import missions, orders, regions, users, vehicles, workload
+from fleet import drop_point, missions, orders, regions, users, vehicles, workload
 from fleet.db.database import Connection, Database
 from fleet.embedded_broker import add_robot_user
 from fleet.errors import FleetError, StartFailed
 from fleet.runtime import Runtime
-from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot
+from fleet.scenarios.cast import Dispatcher, GroundCrew, Pilot, Recipient
 from fleet.scenarios.orders import morning_csv
 from fleet.simulation import SimulatedBroker, Simulation, describe_drones, describe_robots
 from fleet.weather import Report
@@ -28,6 +28,7 @@ from telemetry.clock import Clock
 
 OPEN_FOR = timedelta(hours=2)
 CALM_DAY = Report(wind_from_deg=270.0, wind_mps=0.0, gust_mps=0.0)
+ASKED_EVERY = 3
 DRONE_TYPE, ROBOT_TYPE = "multirotor_1kg", "sidewalk_robot"
 STAFF = {
     "dispatcher": ("配車係 / Dispatcher", "dispatcher"),
@@ -77,10 +78,12 @@ class Day:
     async def at_work(self) -> AsyncIterator[None]:
         """Have the scripted staff at work inside."""
         url = self.runtime.api_url
+        dispatcher = Dispatcher(url, self.tokens["dispatcher"], self.clock, self.plan.weather)
         staff = (
-            Dispatcher(url, self.tokens["dispatcher"], self.clock, self.plan.weather),
+            dispatcher,
             GroundCrew(url, self.tokens["crew"], self.clock),
-            Pilot(url, self.tokens["pilot"], self.clock),
+            Pilot(url, self.tokens["pilot"], self.clock, visitor="demo"),
+            Recipient(url, self.clock, dispatcher.links),
         )
         tasks = [asyncio.create_task(worker.work()) for worker in staff]
         try:
@@ -196,6 +199,19 @@ async def _furnish(conn: Connection, day: Day, fleet: list[vehicles.NewVehicle])
         at=now,
         actor="admin",
     )
+    for i, site in enumerate(site for site in day.region.sites if site.kind is SiteKind.DROP_POINT):
+        # Every third recipient is asked, so that both ways are gone.
+        asked = i % ASKED_EVERY == ASKED_EVERY - 1
+        await drop_point.put(
+            conn,
+            region_id=day.region.region_id,
+            site_id=site.site_id,
+            kind="recipient" if asked else "fenced",
+            unlock=asked,
+            note="made up for a scripted day",
+            at=now,
+            actor="admin",
+        )
     for new in fleet:
         await vehicles.register(conn, new, region_id=day.region.region_id, at=now, actor="admin")
 

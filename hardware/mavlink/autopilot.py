@@ -19,12 +19,13 @@ from typing import Any, ClassVar
 import structlog
 from mavsdk import ComponentType, Configuration, LogLevel, log_subscribe
 from mavsdk.mavsdk import Mavsdk
-from mavsdk.plugins.mavlink_direct import MavlinkDirect, MavlinkDirectResult, MavlinkMessage
+from mavsdk.plugins.mavlink_direct import MavlinkDirect, MavlinkDirectError, MavlinkDirectResult, MavlinkMessage
 from mavsdk.plugins.mission_raw import MissionItem, MissionRaw, MissionRawResult
 from mavsdk.plugins.param import Param, ParamError, ParamResult
 
 from hardware.errors import HardwareError, LinkDown, MissionRejected, NoAnswer, NotSupported
-from hardware.mavlink.translate import Item
+from hardware.mavlink.translate import FRAME_GLOBAL, Item
+from routing.geo import Position
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,26 @@ CLOSE_S = 10.0
 _FORWARDED = frozenset((0, 22, 39, 40, 42, 44, 46, 47, 51, 73, 77, 111, 148, 300))
 """What MAVSDK needs of a vehicle: HEARTBEAT, PARAM_VALUE, the mission protocol, COMMAND_ACK, TIMESYNC,
 AUTOPILOT_VERSION, PROTOCOL_VERSION. Telemetry is decoded here; passing it too would double its cost."""
+
+
+class Load(IntEnum):
+    """MAV_MISSION_TYPE: what of a vehicle's lists of items is carried over."""
+
+    MISSION = 0
+    FENCE = 1
+    RALLY = 2
+
+
+_UPLOADS = {
+    Load.MISSION: "upload_mission_async",
+    Load.FENCE: "upload_geofence_async",
+    Load.RALLY: "upload_rally_points_async",
+}
+_DOWNLOADS = {
+    Load.MISSION: "download_mission_async",
+    Load.FENCE: "download_geofence_async",
+    Load.RALLY: "download_rallypoints_async",
+}
 
 
 class CommandResult(IntEnum):
@@ -94,12 +115,21 @@ class Autopilot:
 
     async def command(self, command: int, *parameters: float, timeout_s: float = COMMAND_S) -> CommandResult:
         """Send COMMAND_LONG and return the final acknowledgement; raises ``NoAnswer`` or ``LinkDown``."""
-        direct = await self._plugin("_direct")
         fields = {f"param{i}": value for i, value in enumerate((*parameters, *[0.0] * 7)[:7], start=1)}
+        return await self._command("COMMAND_LONG", command, fields, timeout_s)
+
+    async def command_at(self, command: int, place: Position, *parameters: float) -> CommandResult:
+        """Send COMMAND_INT with a place in AMSL, which COMMAND_LONG's 32-bit floats have to a metre only."""
+        # null is NaN: the yaw is left to the autopilot.
+        fields: dict[str, Any] = {f"param{i}": v for i, v in enumerate((*parameters, *[0.0] * 3)[:3], start=1)}
+        fields |= {"param4": None, "frame": FRAME_GLOBAL, "current": 0, "autocontinue": 0}
+        fields |= {"x": round(place.lat * 1e7), "y": round(place.lon * 1e7), "z": place.alt_amsl_m}
+        return await self._command("COMMAND_INT", command, fields, COMMAND_S)
+
+    async def _command(self, form: str, command: int, fields: dict[str, Any], timeout_s: float) -> CommandResult:
+        direct = await self._plugin("_direct")
         target = {"target_system": self._system_id, "target_component": 1}
-        message = MavlinkMessage(
-            "COMMAND_LONG", 0, 0, self._system_id, 1, json.dumps({**target, "command": command, **fields})
-        )
+        message = MavlinkMessage(form, 0, 0, self._system_id, 1, json.dumps({**target, "command": command, **fields}))
         result, ack = await self._call(
             lambda done: direct.send_command_async(message, lambda *a: done(a[:2])),
             timeout_s,
@@ -111,48 +141,62 @@ class Autopilot:
             raise NoAnswer(f"{self._name}: no acknowledgement of command {command}")
         raise LinkDown(f"{self._name}: command {command} could not be sent: {result.name}")
 
-    async def upload(self, items: Sequence[Item]) -> None:
-        """Upload a mission; raises ``MissionRejected`` with the vehicle's reason, or ``NoAnswer``."""
+    async def upload(self, items: Sequence[Item], load: Load = Load.MISSION) -> None:
+        """Upload a list of items; raises ``MissionRejected`` with the vehicle's reason, or ``NoAnswer``."""
         missions = await self._plugin("_missions")
-        wire = [_to_wire(index, item) for index, item in enumerate(items)]
+        wire = [_to_wire(index, item, load) for index, item in enumerate(items)]
+        what = f"{load.name.lower()} upload"
         try:
             result = await self._call(
-                lambda done: missions.upload_mission_async(wire, lambda r, _: done(r)),
+                lambda done: getattr(missions, _UPLOADS[load])(wire, lambda r, _: done(r)),
                 TRANSFER_S + TRANSFER_PER_ITEM_S * len(items),
-                "mission upload",
+                what,
             )
         except (NoAnswer, asyncio.CancelledError):
-            # Otherwise MAVSDK goes on, and refuses the next transfer as busy.
-            self._abandon(missions.cancel_mission_upload)
+            # Otherwise MAVSDK goes on, and refuses the next transfer as busy. It ends others by itself.
+            if load is Load.MISSION:
+                self._abandon(missions.cancel_mission_upload)
             raise
-        self._check_transfer(result, "mission upload")
+        self._check_transfer(result, what)
 
-    async def download(self) -> list[Item]:
-        """Read the mission that the vehicle carries, an empty list when it has none."""
+    async def download(self, load: Load = Load.MISSION) -> list[Item]:
+        """Read a list of items that the vehicle carries, an empty one when it has none."""
         missions = await self._plugin("_missions")
+        what = f"{load.name.lower()} download"
         try:
             result, wire = await self._call(
-                lambda done: missions.download_mission_async(lambda r, items, _: done((r, items))),
+                lambda done: getattr(missions, _DOWNLOADS[load])(lambda r, items, _: done((r, items))),
                 TRANSFER_S + TRANSFER_PER_ITEM_S * 100,
-                "mission download",
+                what,
             )
         except (NoAnswer, asyncio.CancelledError):
-            self._abandon(missions.cancel_mission_download)
+            if load is Load.MISSION:
+                self._abandon(missions.cancel_mission_download)
             raise
         if result is MissionRawResult.NO_MISSION_AVAILABLE:
             return []
-        self._check_transfer(result, "mission download")
+        self._check_transfer(result, what)
         return [_from_wire(item) for item in wire]
 
+    async def clear(self, load: Load) -> None:
+        """Ask the vehicle to forget a list; whether it has is seen by reading it. MAVSDK uploads no empty one."""
+        await self._say("MISSION_CLEAR_ALL", mission_type=int(load))
+
     async def set_current(self, index: int) -> None:
-        """Make an item of the mission the current one."""
-        missions = await self._plugin("_missions")
-        result = await self._call(
-            lambda done: missions.set_current_mission_item_async(index, lambda r, _: done(r)),
-            COMMAND_S,
-            "setting the current mission item",
-        )
-        self._check_transfer(result, "setting the current mission item")
+        """Ask for an item of the mission to be the current one; MISSION_CURRENT shows it. MAVSDK's own call refuses
+        items beyond the number of those loaded last, be they rally points."""
+        await self._say("MISSION_SET_CURRENT", seq=index)
+
+    async def _say(self, name: str, **fields: int) -> None:
+        """Send one message that has no acknowledgement of its own."""
+        direct = await self._plugin("_direct")
+        target = {"target_system": self._system_id, "target_component": 1}
+        message = MavlinkMessage(name, 0, 0, self._system_id, 1, json.dumps({**target, **fields}))
+        try:
+            async with asyncio.timeout(COMMAND_S):
+                await self._loop.run_in_executor(self._threads, lambda: direct.send_message(message))
+        except (MavlinkDirectError, TimeoutError) as error:
+            raise LinkDown(f"{self._name}: {name} could not be sent") from error
 
     async def get_parameter(self, name: str, like: float) -> int | float:
         """Read a parameter of the type of ``like``; raises ``NoAnswer`` or ``NotSupported``."""
@@ -266,7 +310,7 @@ _TRANSFER_ERRORS: dict[MissionRawResult, type[HardwareError]] = {
 }
 
 
-def _to_wire(index: int, item: Item) -> MissionItem:
+def _to_wire(index: int, item: Item, load: Load) -> MissionItem:
     return MissionItem(
         index,
         item.frame,
@@ -277,7 +321,7 @@ def _to_wire(index: int, item: Item) -> MissionItem:
         item.x,
         item.y,
         item.z,
-        0,
+        int(load),
     )
 
 

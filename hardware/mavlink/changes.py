@@ -29,3 +29,11 @@ class Changes:
         while self._count <= count:
             self._next = self._next or asyncio.Event()
             await self._next.wait()
+
+    async def after_or(self, count: int, wall_s: float) -> None:
+        """Return when there were more changes than ``count``, or after so much wall time."""
+        try:
+            async with asyncio.timeout(wall_s):
+                await self.after(count)
+        except TimeoutError:
+            return

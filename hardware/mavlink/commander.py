@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -21,6 +22,7 @@ from hardware.mavlink.changes import Changes
 from hardware.mavlink.endpoint import Endpoint
 from hardware.mavlink.modes import Mode
 from hardware.mavlink.observer import Observer
+from routing.geo import Position
 from telemetry.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -29,13 +31,21 @@ ARM_DISARM = 400
 MISSION_START = 300
 DO_SET_MODE = 176
 RUN_PREARM_CHECKS = 401
+DO_REPOSITION = 192
+REPOSITION_NOW = 1.0
+"""MAV_DO_REPOSITION_FLAGS_CHANGE_MODE: leave the mission for it."""
+STILL_MPS = 0.5
+"""A vehicle that moves faster does not hover."""
 
 READY_S = 10.0
 MODE_S = 5.0
 ARM_S = 5.0
 TAKEOFF_S = 40.0
+ITEM_S = 2.0
 TEXT_S = 1.0
 """Seconds of the vehicle's time."""
+ITEM_ATTEMPTS = 3
+"""A message without an acknowledgement is sent again when nothing comes of it."""
 SLOWEST = 5.0
 WALL_MARGIN_S = 5.0
 """A vehicle whose clock stands still is given up after ``SLOWEST`` times the wall time that its own time
@@ -54,13 +64,46 @@ class Commander:
         self._endpoint = endpoint
         self._clock = clock
         self._interruptions = 0
+        self._undecided = 0
 
     def check_contact(self) -> None:
-        """Raise ``NotOurs`` without the lease and ``LinkDown`` while the vehicle is not heard."""
+        """Raise ``NotOurs`` without the lease and ``LinkDown`` while the vehicle is not heard, or not surely it."""
         if not self._endpoint.may_speak():
             raise NotOurs(f"{self._observer.vehicle_id}: the lease is not held; nothing was sent")
         if not self._observer.connected or self._endpoint.source is None:
             raise LinkDown(f"{self._observer.vehicle_id}: the vehicle is not heard")
+        if not self._endpoint.can_be_spoken_to:
+            raise LinkDown(f"{self._observer.vehicle_id}: it is heard but does not answer; nothing was sent")
+
+    @property
+    def interruptions(self) -> int:
+        """How many commands there were that end what was going on."""
+        return self._interruptions
+
+    def interrupt(self) -> int:
+        """Count one more such command; return the new count."""
+        self._interruptions += 1
+        return self._interruptions
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether such a command is sent that the vehicle has not taken yet: what it may end does not go on now."""
+        return self._undecided > 0
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Meanwhile the vehicle decides on such a command; one that it refuses ends nothing."""
+        self._undecided += 1
+        try:
+            yield
+        finally:
+            self._undecided -= 1
+            self._changes.tell()
+
+    def check_turn(self, turn: int) -> None:
+        """Raise ``Refused`` when another such command was given since ``interruptions`` was ``turn``."""
+        if self._interruptions != turn or self.is_undecided:
+            raise self._refused("interrupted by another command")
 
     async def start(self, check: Callable[[], tuple[str, ...]]) -> None:
         """Arm, start the mission and return when the vehicle is in the air with it.
@@ -73,16 +116,16 @@ class Commander:
         interruptions = self._interruptions
         if self._observer.mode != modes.HOLD:
             # A mode left over from the last flight may not allow arming.
-            await self._set_mode(modes.HOLD, said)
+            await self.set_mode(modes.HOLD, said)
         await self._ready(said)
         if reasons := check():
             raise self._refused("pre-flight check: " + "; ".join(reasons))
-        await self._order(said, "arming", ARM_DISARM, 1.0)
+        await self.order(said, "arming", ARM_DISARM, 1.0)
         try:
-            await self._until(lambda: self._observer.armed, ARM_S, "arm", interruptions)
-            await self._order(said, "starting the mission", MISSION_START, 0.0, 0.0)
-            await self._until(self._on_mission, MODE_S, "enter its mission", interruptions)
-            await self._until(lambda: not self._observer.on_ground, TAKEOFF_S, "take off", interruptions)
+            await self.until(lambda: self._observer.armed, ARM_S, "arm", interruptions)
+            await self.order(said, "starting the mission", MISSION_START, 0.0, 0.0)
+            await self.until(self._on_mission, MODE_S, "enter its mission", interruptions)
+            await self.until(lambda: not self._observer.on_ground, TAKEOFF_S, "take off", interruptions)
         except NoAnswer as error:
             await self._stand_down()
             if words := "; ".join(self._observer.faults_since(said)):
@@ -94,7 +137,16 @@ class Commander:
 
     async def hold(self) -> None:
         """Hover here."""
-        await self._override(modes.HOLD)
+        was_holding = self._observer.mode == modes.HOLD
+        self.check_contact()
+        # At once: whatever becomes of it, nothing else is sent on top of it.
+        self.interrupt()
+        with self.deciding():
+            await self.set_mode(modes.HOLD, self._observer.texts)
+        fix = self._observer.fix()
+        if was_holding and fix is not None and fix.speed_mps > STILL_MPS and not self._observer.on_ground:
+            # Its hold has a place elsewhere, to which it flies on in the same mode (PX4 1.16.1).
+            await self.order_at(self._observer.texts, "hold", DO_REPOSITION, fix.position, -1.0, REPOSITION_NOW)
 
     async def return_home(self, *, along_mission: bool = False) -> None:
         """Fly home.
@@ -102,57 +154,117 @@ class Commander:
         ``along_mission``: its return follows the mission that it carries. From a hold PX4 would first go back to the
         mission item nearest in space, whichever way that leads, so that it takes the mission up for a moment.
         """
-        self._in_flight("return")
+        self.in_flight("return")
         if along_mission and self._observer.mode == modes.HOLD:
+            self.check_contact()
+            turn = self._interruptions
             try:
-                await self._override(modes.MISSION)
+                with self.deciding():
+                    await self.set_mode(modes.MISSION, self._observer.texts)
             except (Refused, NoAnswer) as error:
                 log.warning("mavlink_return_from_hold", vehicle=self._observer.vehicle_id, error=str(error))
+            self.check_turn(turn)
         await self._override(modes.RETURN)
 
     async def land(self) -> None:
         """Land here."""
-        self._in_flight("land")
+        self.in_flight("land")
         await self._override(modes.LAND)
 
     async def resume(self) -> None:
-        """Go on with the mission."""
-        self._in_flight("resume")
+        """Go on with the mission; one that was held on its way down to a release waits above it for another word."""
+        self.in_flight("resume")
         self.check_contact()
-        await self._set_mode(modes.MISSION, self._observer.texts)
+        turn, hover = self._interruptions, self._gate_behind()
+        if hover is not None and self._observer.mode != modes.MISSION:
+            await self.go_to_item(
+                hover, lambda item: item == hover, "go back to its wait", still=lambda: self.check_turn(turn)
+            )
+            self.check_turn(turn)
+        await self._override(modes.MISSION)
+
+    def _gate_behind(self) -> int | None:
+        """The item of the wait that it has come down from, while its parcels are not released."""
+        plan, current = self._observer.tracker.plan, self._observer.tracker.current
+        if plan is None or current is None:
+            return None
+        ways_down = ((gate, plan.release_items[step]) for step, gate in plan.gates.items())
+        return next((gate.hover for gate, release in ways_down if gate.down <= current <= release), None)
 
     async def until_current_item(self, vehicle_s: float) -> None:
         """Wait for the first word about the current item since the tracker was set; raises ``NoAnswer``."""
-        await self._until(lambda: self._observer.tracker.current is not None, vehicle_s, "tell its item")
+        await self.until(lambda: self._observer.tracker.current is not None, vehicle_s, "tell its item")
 
-    async def until_at_start(self, vehicle_s: float) -> None:
-        """Wait until the vehicle says that its mission stands at the first item."""
-        await self._until(lambda: self._observer.tracker.current == 0, vehicle_s, "go to the mission's first item")
+    async def go_to_item(
+        self, index: int, reached: Callable[[int], bool], what: str, *, still: Callable[[], None] | None = None
+    ) -> None:
+        """Make an item the current one, until the vehicle says an item that will do; raises ``NoAnswer``.
+
+        ``still`` is called before the message is sent, each time, and raises where it must not be any more.
+        """
+
+        def shown() -> bool:
+            current = self._observer.tracker.current
+            return current is not None and reached(current)
+
+        for attempt in range(1, ITEM_ATTEMPTS + 1):
+            self.check_contact()
+            if still is not None:
+                still()
+            await self._autopilot.set_current(index)
+            try:
+                await self.until(shown, ITEM_S, what)
+            except NoAnswer:
+                if attempt == ITEM_ATTEMPTS:
+                    raise
+            else:
+                return
 
     async def _override(self, mode: Mode) -> None:
+        """Command a flight mode that ends what was going on, once the vehicle has taken it."""
         self.check_contact()
-        self._interruptions += 1
-        await self._set_mode(mode, self._observer.texts)
+        with self.deciding():
+            await self._order_mode(mode, self._observer.texts)
+            self.interrupt()
+            await self._see_mode(mode)
 
-    async def _set_mode(self, mode: Mode, said: int) -> None:
-        await self._order(said, mode.name, DO_SET_MODE, 1.0, float(mode.main), float(mode.sub))
-        await self._until(lambda: self._observer.mode == mode, MODE_S, f"go to {mode.name}")
+    async def set_mode(self, mode: Mode, said: int) -> None:
+        """Command a flight mode, whatever else is going on."""
+        await self._order_mode(mode, said)
+        await self._see_mode(mode)
+
+    async def _order_mode(self, mode: Mode, said: int) -> None:
+        await self.order(said, mode.name, DO_SET_MODE, 1.0, float(mode.main), float(mode.sub))
+
+    async def _see_mode(self, mode: Mode) -> None:
+        await self.until(lambda: self._observer.mode == mode, MODE_S, f"go to {mode.name}")
 
     async def _ready(self, said: int) -> None:
         try:
-            await self._until(lambda: self._observer.ready, READY_S, "become ready to arm")
+            await self.until(lambda: self._observer.ready, READY_S, "become ready to arm")
         except NoAnswer:
             # It reports a failed check once; asked to run them again, it says them again.
             asked = self._observer.texts
-            await self._order(asked, "pre-arm checks", RUN_PREARM_CHECKS)
+            await self.order(asked, "pre-arm checks", RUN_PREARM_CHECKS)
             words = await self._words(asked)
             raise self._refused(f"it is not ready to arm; it says: {words or 'nothing'}") from None
 
-    async def _order(self, said: int, what: str, command: int, *parameters: float) -> None:
+    async def order(self, said: int, what: str, command: int, *parameters: float) -> None:
         """Send a command; raise ``Refused`` with the vehicle's words when it says no."""
-        self.check_contact()
+        await self._ordered(said, what, self._autopilot.command(command, *parameters))
+
+    async def order_at(self, said: int, what: str, command: int, place: Position, *parameters: float) -> None:
+        """Send a command with a place (AMSL), as exactly as a mission item has it; else as ``order``."""
+        await self._ordered(said, what, self._autopilot.command_at(command, place, *parameters))
+
+    async def _ordered(self, said: int, what: str, sending: Coroutine[None, None, CommandResult]) -> None:
         try:
-            result = await self._autopilot.command(command, *parameters)
+            self.check_contact()
+        except HardwareError:
+            sending.close()
+            raise
+        try:
+            result = await sending
         except HardwareError:
             self.check_contact()
             raise
@@ -163,10 +275,15 @@ class Commander:
             reason = f"{reason}; it says: {words}"
         raise self._refused(reason)
 
+    async def rest(self, vehicle_s: float) -> None:
+        """Wait for so much of the vehicle's time."""
+        ends_ms = self._observer.vehicle_ms + vehicle_s * 1000
+        await self.until(lambda: self._observer.vehicle_ms >= ends_ms, vehicle_s + TEXT_S, "go on with its clock")
+
     async def _words(self, said: int) -> str:
         """Return the texts since ``said``, waiting a little for the first: they may come after the answer."""
         try:
-            await self._until(lambda: self._observer.texts > said, TEXT_S, "say why")
+            await self.until(lambda: self._observer.texts > said, TEXT_S, "say why")
         except HardwareError:
             return ""
         return "; ".join(self._observer.faults_since(said))
@@ -176,12 +293,12 @@ class Commander:
         if not self._observer.on_ground or not self._observer.armed:
             return
         try:
-            await self._order(self._observer.texts, "disarming", ARM_DISARM, 0.0)
-            await self._until(lambda: not self._observer.armed, ARM_S, "disarm")
+            await self.order(self._observer.texts, "disarming", ARM_DISARM, 0.0)
+            await self.until(lambda: not self._observer.armed, ARM_S, "disarm")
         except HardwareError as error:
             log.warning("mavlink_stand_down_failed", vehicle=self._observer.vehicle_id, error=str(error))
 
-    async def _until(
+    async def until(
         self,
         reached: Callable[[], bool],
         vehicle_s: float,
@@ -215,7 +332,8 @@ class Commander:
     def _on_mission(self) -> bool:
         return self._observer.state().activity in (Activity.MISSION, Activity.TAKEOFF)
 
-    def _in_flight(self, what: str) -> None:
+    def in_flight(self, what: str) -> None:
+        """Raise ``Refused`` for a vehicle that is known not to fly."""
         if not self._observer.armed and self._observer.connected:
             raise self._refused(f"{what}: it is not flying")
 

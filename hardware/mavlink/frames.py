@@ -24,11 +24,13 @@ GROUND_COMPONENT_ID = 190
 
 HEARTBEAT = 0
 SYS_STATUS = 1
+SYSTEM_TIME = 2
 GPS_RAW_INT = 24
 ATTITUDE = 30
 GLOBAL_POSITION_INT = 33
 MISSION_CURRENT = 42
 MISSION_ITEM_REACHED = 46
+MISSION_ACK = 47
 COMMAND_LONG = 76
 COMMAND_ACK = 77
 RADIO_STATUS = 109
@@ -43,11 +45,13 @@ EVENT = 410
 CRC_EXTRA = {
     HEARTBEAT: 50,
     SYS_STATUS: 124,
+    SYSTEM_TIME: 137,
     GPS_RAW_INT: 24,
     ATTITUDE: 39,
     GLOBAL_POSITION_INT: 104,
     MISSION_CURRENT: 28,
     MISSION_ITEM_REACHED: 11,
+    MISSION_ACK: 153,
     COMMAND_LONG: 152,
     COMMAND_ACK: 143,
     RADIO_STATUS: 185,
@@ -69,12 +73,15 @@ REASONS = ("garbage", "checksum", "truncated", "incompatible", "oversized")
 """Why bytes of a datagram were no frame: no frame begins there, its checksum is wrong, it is cut short (or followed by
 what is no frame), it demands what we do not know, the datagram is too long."""
 
-_SIGNED = 0x01
+SIGNED = 0x01
+"""The incompatibility flag of a frame that is followed by its signature (``signing``)."""
+SIGNATURE_BYTES = 13
 _HEADER_V1 = 6
 _HEADER_V2 = 10
 _HEADER = struct.Struct("<BBBBBBBHB")
 _CHECKSUM = 2
-_SIGNATURE = 13
+_CUT_SHORT = "cut short"
+"""What begins here may be a frame, of which the rest has not come."""
 _EXTRA_BYTE = {msg_id: bytes((extra,)) for msg_id, extra in CRC_EXTRA.items()}
 _next_magic = re.compile(b"[\xfd\xfe]").search
 _mcrf4xx = crc16.mcrf4xx
@@ -92,25 +99,27 @@ class Frame(NamedTuple):
 
 
 def split_frames(data: bytes, dropped: Counter[str] | None = None) -> list[Frame]:
-    """Return the frames found in ``data``, skipping whatever is none and counting it by reason in ``dropped``.
+    """Return the frames found in a datagram, skipping whatever is none and counting it by reason in ``dropped``.
 
     A damaged frame of a message in ``CRC_EXTRA`` is dropped, and the search goes on one byte after its
-    magic, at most ``MAX_DAMAGED`` times. A frame of another message cannot be checked: it counts when the bytes end
-    with it or another frame follows. Bytes of a frame cut short at the end are dropped, since a datagram carries whole
-    frames. Never raises.
+    magic, at most ``MAX_DAMAGED`` times. A frame of another message cannot be checked: it counts right upon another
+    frame or the beginning, when the bytes end with it or another frame follows. Bytes of a frame cut short at the end
+    are dropped, since a datagram carries whole frames. Never raises.
     """
     frames: list[Frame] = []
     reasons: list[str] = []
-    at, size = 0, len(data)
+    at, size, in_step = 0, len(data), True
     if size > MAX_DATAGRAM_BYTES:
         at, reasons = size, ["oversized"]
     while at < size:
         found = _frame_at(data, at, size)
-        if isinstance(found, Frame):
+        if isinstance(found, Frame) and (in_step or found.msg_id in CRC_EXTRA):
             frames.append(found)
             at += len(found.raw)
+            in_step = True
             continue
-        reasons.append(found)
+        in_step = False
+        reasons.append(found if isinstance(found, str) and found != _CUT_SHORT else "truncated")
         begins = None if len(reasons) > MAX_DAMAGED else _next_magic(data, at + 1)
         at = size if begins is None else begins.start()
     if reasons and dropped is not None:
@@ -118,28 +127,64 @@ def split_frames(data: bytes, dropped: Counter[str] | None = None) -> list[Frame
     return frames
 
 
+class FrameStream:
+    """Frames out of a stream of bytes, which comes in pieces of any length.
+
+    What is kept between two pieces is the beginning of one frame at most. Bytes that are no frame are skipped as in a
+    datagram and counted by reason in ``dropped``; runs of them count once. A frame that cannot be checked (its message
+    is not in ``CRC_EXTRA``) counts only where it follows right upon another frame or the stream's beginning.
+    """
+
+    def __init__(self, dropped: Counter[str]) -> None:
+        self._dropped = dropped
+        self._kept = b""
+        self._in_step = True
+
+    def feed(self, piece: bytes) -> list[Frame]:
+        """Return the frames that a piece completes, in their order. Never raises."""
+        data = self._kept + piece if self._kept else piece
+        frames: list[Frame] = []
+        at, size = 0, len(data)
+        while at < size:
+            found = _frame_at(data, at, size)
+            if isinstance(found, Frame) and (self._in_step or found.msg_id in CRC_EXTRA):
+                frames.append(found)
+                at += len(found.raw)
+                self._in_step = True
+                continue
+            if found == _CUT_SHORT:
+                break
+            if self._in_step:
+                self._dropped[found if isinstance(found, str) else "truncated"] += 1
+            self._in_step = False
+            begins = _next_magic(data, at + 1)
+            at = size if begins is None else begins.start()
+        self._kept = data[at:]
+        return frames
+
+
 def _frame_at(data: bytes, at: int, size: int) -> Frame | str:
     """Return the frame that begins here, or why there is none."""
     magic = data[at]
     if magic == MAGIC_V2:
         if at + _HEADER_V2 > size:
-            return "truncated"
+            return _CUT_SHORT
         _, length, incompatible, _, sequence, system_id, component_id, low, high = _HEADER.unpack_from(data, at)
-        if incompatible & ~_SIGNED:
+        if incompatible & ~SIGNED:
             return "incompatible"
         body = at + _HEADER_V2
-        end = body + length + (_CHECKSUM + _SIGNATURE if incompatible else _CHECKSUM)
+        end = body + length + (_CHECKSUM + SIGNATURE_BYTES if incompatible else _CHECKSUM)
         msg_id = low | high << 16
     elif magic == MAGIC_V1:
         if at + _HEADER_V1 > size:
-            return "truncated"
+            return _CUT_SHORT
         _, length, sequence, system_id, component_id, msg_id = data[at : at + _HEADER_V1]
         body = at + _HEADER_V1
         end = body + length + _CHECKSUM
     else:
         return "garbage"
     if end > size:
-        return "truncated"
+        return _CUT_SHORT
     body_end = body + length
     extra = _EXTRA_BYTE.get(msg_id)
     if extra is None:

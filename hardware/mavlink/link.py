@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,13 +19,18 @@ from hardware.mavlink.changes import Changes
 from hardware.mavlink.commander import Commander
 from hardware.mavlink.events import REJECTION
 from hardware.mavlink.frames import Frame
+from hardware.mavlink.loading import Loader
+from hardware.mavlink.manoeuvres import Manoeuvres
 from hardware.mavlink.messages import DECODED, AutopilotVersion, CommandAck, RadioStatus, decode
 from hardware.mavlink.observer import Observer
+from hardware.mavlink.preflight import Firmware, Preflight
 from hardware.mavlink.progress import ProgressTracker
+from hardware.mavlink.signing import Signing
 from hardware.mavlink.streams import SET_MESSAGE_INTERVAL, Streams
 from hardware.mavlink.translate import ItemPlan, difference, translate
 from hardware.mavlink.transport import MavlinkPort, MavlinkRegistration
 from hardware.mission import Mission
+from routing.flight_fence import keeps_inside
 from routing.geo import Position
 from routing.vehicle_type import VehicleType
 from telemetry.clock import Clock
@@ -45,8 +49,8 @@ LOST_AT_LEAST_WALL_S = 1.5
 """Silence of heartbeats after which the vehicle is not connected: vehicle time, and wall time at least."""
 TICK_S = 0.2
 CURRENT_ITEM_S = 5.0
-TRANSFER_ATTEMPTS = 3
-"""How often a mission is carried over before it counts as not answered; MAVSDK repeats single items by itself."""
+FENCE_LIFT_S = 1.0
+"""Vehicle time."""
 
 
 class MavlinkLink(VehicleLink):
@@ -56,7 +60,8 @@ class MavlinkLink(VehicleLink):
     profile: set on a simulated vehicle, only compared on a real one. ``on_sample`` is given one sample
     for each position heard, ``on_event`` what happens and what the vehicle says in words. A link to a real
     vehicle wants ``allow_real``, a clock that is not simulated and a pinned ``hardware_uid``; one to a
-    simulated vehicle stays on loopback. ``open`` raises ``NotSupported`` otherwise.
+    simulated vehicle stays on loopback sockets. With ``signing`` all that is sent is signed, and what comes unsigned
+    is not the vehicle's. ``firmware`` is the profile's table of that name. ``open`` raises ``NotSupported`` otherwise.
     """
 
     def __init__(
@@ -73,10 +78,12 @@ class MavlinkLink(VehicleLink):
         simulated: bool,
         allow_real: bool = False,
         on_event: EventSink = no_events,
+        signing: Signing | None = None,
+        firmware: Mapping[str, Any] | None = None,
     ) -> None:
         self.vehicle_id = vehicle_id
+        self._signing = signing
         self._address = address
-        self._vehicle_type = vehicle_type
         self._parameters = dict(parameters)
         self._lease = lease
         self._clock = clock
@@ -85,6 +92,7 @@ class MavlinkLink(VehicleLink):
         self._home = home
         self._simulated = simulated
         self._allow_real = allow_real
+        self._preflight = Preflight(vehicle_type, home, Firmware.of(firmware or {}), real=not simulated)
         along = self._parameters.get("RTL_TYPE") in preflight.ALONG_MISSION
         tracker = ProgressTracker(returns_along_mission=along)
         self._observer = Observer(vehicle_id, tracker, speed=clock.speed, tell=self._tell)
@@ -95,6 +103,11 @@ class MavlinkLink(VehicleLink):
         self._registration: MavlinkRegistration | None = None
         self._autopilot: Autopilot | None = None
         self._commander: Commander | None = None
+        self._manoeuvres: Manoeuvres | None = None
+        self._loader: Loader | None = None
+        self._loaded: Mission | None = None
+        """Whose fence and rally points the vehicle carries, as we have seen."""
+        self._diversions: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self._beaten_at = -BEAT_VALID_S
@@ -117,7 +130,7 @@ class MavlinkLink(VehicleLink):
         if self._registration is not None or self._closed:
             raise NotSupported(f"{self.vehicle_id}: a link is opened once")
         self._check_worlds()
-        registration = MavlinkPort.register(self._address, self._lease, self)
+        registration = MavlinkPort.register(self._address, self._lease, self, self._signing)
         try:
             self._autopilot = Autopilot(self.vehicle_id, registration.endpoint.send)
         except BaseException:
@@ -131,7 +144,9 @@ class MavlinkLink(VehicleLink):
             endpoint=registration.endpoint,
             clock=self._clock,
         )
-        for work in (self._send_heartbeats, self._watch_silence, self._ask_for_messages):
+        self._manoeuvres = Manoeuvres(commander=self._commander, observer=self._observer, changes=self._changes)
+        self._loader = Loader(self.vehicle_id, self._autopilot, self._speak)
+        for work in (self._send_heartbeats, self._watch_silence, self._ask_for_messages, self._open_gates):
             self._tasks.append(asyncio.create_task(self._guarded(work), name=f"{self.vehicle_id}-link"))
 
     async def close(self) -> None:
@@ -141,9 +156,10 @@ class MavlinkLink(VehicleLink):
         self._closed = True
         if self._registration is not None:
             self._registration.close()
-        for task in self._tasks:
+        working = [*self._tasks, *self._diversions]
+        for task in working:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*working, return_exceptions=True)
         if self._autopilot is not None:
             await self._autopilot.close()
         self._observer.connected = False
@@ -187,6 +203,7 @@ class MavlinkLink(VehicleLink):
             if expected is None or difference(expected.items, found) is not None:
                 self._observer.tracker.drop()
                 return False
+            self._loaded = None
             self._observer.tracker.carry(expected, fresh=False)
             await commander.until_current_item(CURRENT_ITEM_S)
             return True
@@ -204,25 +221,16 @@ class MavlinkLink(VehicleLink):
             self._observer.tracker.drop()
             said = self._observer.texts
             await self._speak(self._check_parameters(autopilot, mission))
-            await self._transfer(lambda: autopilot.upload(plan.items))
-            where = difference(plan.items, await self._transfer(autopilot.download))
-            if where is not None:
-                raise MissionRejected(f"{self.vehicle_id}: the vehicle carries another mission: {where}")
+            self._loaded = None
+            await self._parts()[1].load(plan)
+            self._loaded = mission
             self._observer.tracker.drop()
-            await self._speak(autopilot.set_current(0))
-            await commander.until_at_start(CURRENT_ITEM_S)
+            await commander.go_to_item(0, lambda item: item == 0, "go to its mission's first item")
             # PX4 accepts the upload of a mission that it will not fly, and says so apart from it.
             if objections := [t for t in self._observer.faults_since(said) if _is_objection(t)]:
                 raise MissionRejected(f"{self.vehicle_id}: {'; '.join(objections)}")
             self._observer.tracker.carry(plan, fresh=True)
             self._changes.tell()
-
-    async def _transfer(self, once: Callable[[], Coroutine[None, None, _T]]) -> _T:
-        """Carry a mission over, again if that got stuck: on a bad radio one of its many items is lost too often."""
-        for _ in range(TRANSFER_ATTEMPTS - 1):
-            with suppress(NoAnswer):
-                return await self._speak(once())
-        return await self._speak(once())
 
     async def start(self) -> None:
         """See ``VehicleLink``. Fails with the vehicle disarmed, or raises ``LinkDown`` or ``NotOurs``."""
@@ -237,7 +245,11 @@ class MavlinkLink(VehicleLink):
             if self._observer.tracker.flown:
                 raise Refused(f"{self.vehicle_id}: its mission has been flown; upload it again")
             await self._speak(self._check_parameters(autopilot, plan.mission))
-            await commander.start(lambda: preflight.problems(self._observer, plan, self._vehicle_type, self._home))
+            if self._loaded != plan.mission:
+                await self._parts()[1].check_around(plan.mission)
+                self._loaded = plan.mission
+            self._tell_untested()
+            await commander.start(lambda: self._preflight.problems(self._observer, plan))
 
     async def hold(self) -> None:
         """See ``VehicleLink``. Waits for nothing else that is going on."""
@@ -258,9 +270,71 @@ class MavlinkLink(VehicleLink):
         """See ``VehicleLink``. Raises ``Refused`` on the ground."""
         await self._open_parts()[2].land()
 
+    async def divert(self, to: Position, *, alt_amsl_m: float) -> None:
+        """See ``VehicleLink``. Where the straight way leaves the mission's fence, the fence is lifted first: PX4 would
+        stop there. Where it cannot be lifted it goes all the same, as far as the fence.
+
+        The landing is commanded by this link when it is over the place. A link that is closed before (another gateway
+        takes over) leaves the vehicle to hover there, as a hold does; the diversion is then to be told again.
+        """
+        manoeuvres, loader = self._parts()
+        commander = self._open_parts()[2]
+        commander.in_flight("divert")
+        commander.check_contact()
+        plan, fix = self._observer.tracker.plan, self._observer.fix()
+        fence = None if plan is None else plan.mission.fence
+        if fence and fix and not keeps_inside(fence.inclusions, fence.exclusions, fix.position, to):
+            before = commander.interruptions
+            await self._lift_fence(loader, commander)
+            # It takes seconds: what was told meanwhile was told later.
+            commander.check_turn(before)
+        turn = await manoeuvres.divert(to, alt_amsl_m)
+        seeing = asyncio.create_task(manoeuvres.see_landing(turn, to, alt_amsl_m), name=f"{self.vehicle_id}-divert")
+        self._diversions.add(seeing)
+        seeing.add_done_callback(self._diversions.discard)
+
+    async def _lift_fence(self, loader: Loader, commander: Commander) -> None:
+        """Take the fence off; raises nothing: an emergency goes as far as the fence rather than nowhere."""
+        try:
+            async with self._one_at_a_time:
+                self._loaded = None
+                self._observer.change_around()
+                try:
+                    await loader.lift_fence()
+                finally:
+                    self._observer.change_around()
+            self._tell(self._clock.now(), 5, "fence", "the fence was lifted for a diversion that leaves it")
+            # PX4 forgets it a moment after it has said so.
+            await commander.rest(FENCE_LIFT_S)
+        except HardwareError as error:
+            log.warning("mavlink_fence_not_lifted", vehicle=self.vehicle_id, error=str(error))
+            words = f"the fence was not lifted for a diversion that leaves it; it may stop at the fence: {error}"
+            self._tell(self._clock.now(), 4, "fence", words)
+
+    async def set_speed(self, speed_mps: float) -> None:
+        """See ``VehicleLink``."""
+        await self._parts()[0].set_speed(speed_mps)
+
+    async def set_altitude(self, alt_amsl_m: float) -> None:
+        """See ``VehicleLink``. PX4 refuses one outside its fence."""
+        await self._parts()[0].set_altitude(alt_amsl_m)
+
+    async def release(self, step: int) -> None:
+        """See ``VehicleLink``."""
+        await self._parts()[0].release(step)
+
+    async def descend(self, step: int) -> None:
+        """See ``VehicleLink``."""
+        await self._parts()[0].descend(step)
+
+    async def skip(self, step: int) -> None:
+        """See ``VehicleLink``."""
+        await self._parts()[0].skip(step)
+
     def on_bound(self, system_id: int) -> None:
         """The port has found the vehicle (``endpoint.Listener``)."""
         log.info("mavlink_vehicle_found", vehicle=self.vehicle_id, system_id=system_id)
+        self._observer.see_answers(True)
         self._streams.forget()
 
     def on_frame(self, frame: Frame) -> None:
@@ -309,6 +383,16 @@ class MavlinkLink(VehicleLink):
         self._observer.see_rival(f"{source[0]}:{source[1]}")
         self._changes.tell()
 
+    def on_unanswered(self, source: Source) -> None:
+        """What can only be the vehicle does not answer (``endpoint.Listener``)."""
+        self._observer.see_unanswered(f"{source[0]}:{source[1]}")
+        self._changes.tell()
+
+    def on_unsigned(self, reason: str) -> None:
+        """A frame was dropped because of its signature (``endpoint.Listener``)."""
+        self._observer.see_unsigned(reason)
+        self._changes.tell()
+
     def on_station(self, system_id: int) -> None:
         """Another ground station is heard by the vehicle's way (``endpoint.Listener``)."""
         self._observer.see_station(system_id, "its heartbeat comes by the vehicle's link")
@@ -336,7 +420,7 @@ class MavlinkLink(VehicleLink):
             self._observer.arrivals.forget()
             self._streams.forget()
             endpoint = self._open_parts()[0].endpoint
-            host, port = endpoint.source or self._address.bind_source
+            host, port = endpoint.source or self._address.place.source
             self._tell(self._clock.now(), 6, "connected", f"heard from {host}:{port} as system {endpoint.system_id}")
 
     async def _send_heartbeats(self) -> None:
@@ -354,6 +438,9 @@ class MavlinkLink(VehicleLink):
         while True:
             slept_from = time.monotonic()
             await asyncio.sleep(TICK_S)
+            endpoint = registration.endpoint
+            endpoint.ask_if_quiet()
+            self._observer.see_answers(endpoint.can_be_spoken_to and not endpoint.contact.one_way)
             now = time.monotonic()
             if now - slept_from > limit_s / 2:
                 # It was this loop that was away; what came meanwhile still waits in the socket.
@@ -365,11 +452,29 @@ class MavlinkLink(VehicleLink):
                 registration.identify_again()
                 self._changes.tell()
 
+    async def _open_gates(self) -> None:
+        """Let the vehicle through gates at which nobody is to decide (``translate.WING_GATE_S``)."""
+        manoeuvres = self._parts()[0]
+        while True:
+            await asyncio.sleep(TICK_S)
+            tracker = self._observer.tracker
+            step = tracker.at_gate
+            if step is not None and tracker.wait is None:
+                try:
+                    await manoeuvres.descend(step)
+                except HardwareError as error:
+                    log.warning("mavlink_gate_not_opened", vehicle=self.vehicle_id, error=str(error))
+
     async def _ask_for_messages(self) -> None:
         registration, autopilot, _ = self._open_parts()
         while True:
             await asyncio.sleep(TICK_S)
-            while self._observer.connected and autopilot.found and registration.endpoint.may_speak():
+            while (
+                self._observer.connected
+                and self._observer.answers
+                and autopilot.found
+                and registration.endpoint.may_speak()
+            ):
                 request = self._streams.due()
                 if request is None:
                     break
@@ -400,6 +505,19 @@ class MavlinkLink(VehicleLink):
         except HardwareError:
             self._open_parts()[2].check_contact()
             raise
+
+    def _tell_untested(self) -> None:
+        """Say that a firmware has not been tried with the profile; it may fly."""
+        version, tested = self._observer.version, self._preflight.firmware.tested
+        if version is not None and version.firmware is not None and tested and version.firmware not in tested:
+            words = f"firmware {preflight.version_text(version.firmware)} has not been tried with this profile"
+            self._tell(self._clock.now(), 5, "firmware", words)
+
+    def _parts(self) -> tuple[Manoeuvres, Loader]:
+        self._open_parts()
+        assert self._manoeuvres is not None
+        assert self._loader is not None
+        return self._manoeuvres, self._loader
 
     def _open_parts(self) -> tuple[MavlinkRegistration, Autopilot, Commander]:
         if self._registration is None or self._autopilot is None or self._commander is None or self._closed:

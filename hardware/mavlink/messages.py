@@ -37,6 +37,12 @@ class SysStatus(NamedTuple):
     current_ca: int | None = None
 
 
+class SystemTime(NamedTuple):
+    """SYSTEM_TIME: microseconds of Unix time, ``None`` before the vehicle has it of GPS."""
+
+    unix_us: int | None
+
+
 class GpsRaw(NamedTuple):
     """GPS_RAW_INT: kind of fix, satellites seen, and how good the receiver takes its position to be (mm)."""
 
@@ -86,11 +92,22 @@ class GlobalPosition(NamedTuple):
 
 
 class MissionCurrent(NamedTuple):
-    """MISSION_CURRENT. ``total`` and ``vehicle_mission_id`` are ``None`` when the vehicle does not say."""
+    """MISSION_CURRENT. ``total`` and ``vehicle_mission_id`` are ``None`` when the vehicle does not say, or has no
+    mission. ``fence_id`` and ``rally_id`` stand for what it carries of these, 0 for nothing or not said."""
 
     seq: int
     total: int | None
     vehicle_mission_id: int | None
+    fence_id: int = 0
+    rally_id: int = 0
+
+
+class MissionAck(NamedTuple):
+    """MISSION_ACK: the end of a transfer with ``target_system``, its MAV_MISSION_RESULT, and MAV_MISSION_TYPE."""
+
+    target_system: int
+    result: int
+    mission_type: int
 
 
 class MissionItemReached(NamedTuple):
@@ -117,10 +134,12 @@ class BatteryStatus(NamedTuple):
 
 
 class AutopilotVersion(NamedTuple):
-    """AUTOPILOT_VERSION: the hardware's ids in hexadecimal, 16 digits (``uid``) and 36 (``uid2``)."""
+    """AUTOPILOT_VERSION: the hardware's ids in hexadecimal, 16 digits (``uid``) and 36 (``uid2``), and the firmware's
+    number (``None``: not told)."""
 
     uid: str
     uid2: str
+    firmware: tuple[int, int, int] | None = None
 
     def is_hardware(self, hardware_uid: str) -> bool:
         """Return whether either id is the one given (hexadecimal, any case)."""
@@ -137,9 +156,11 @@ class HomePosition(NamedTuple):
 
 
 class ExtendedSysState(NamedTuple):
-    """EXTENDED_SYS_STATE: MAV_LANDED_STATE (1 on ground, 2 in air, 3 taking off, 4 landing)."""
+    """EXTENDED_SYS_STATE: MAV_LANDED_STATE (1 on ground, 2 in air, 3 taking off, 4 landing) and MAV_VTOL_STATE (1 and 2
+    in transition, 3 on its rotors, 4 on its wing; 0 no VTOL)."""
 
     landed_state: int
+    vtol_state: int = 0
 
 
 class StatusText(NamedTuple):
@@ -161,10 +182,12 @@ class Event(NamedTuple):
 Message = (
     Heartbeat
     | SysStatus
+    | SystemTime
     | GpsRaw
     | GlobalPosition
     | MissionCurrent
     | MissionItemReached
+    | MissionAck
     | CommandAck
     | BatteryStatus
     | AutopilotVersion
@@ -179,6 +202,7 @@ Message = (
 
 _U16 = 0xFFFF
 _NORTH_E7, _EAST_E7 = 900_000_000, 1_800_000_000
+_YEAR_2020_US = 1_577_836_800_000_000
 _FASTEST_MPS = 150.0
 """No wind is faster."""
 
@@ -233,8 +257,14 @@ def _global_position(
     return GlobalPosition(ms, lat, lon, alt, above_home, north, east, down, _known(heading, _U16))
 
 
-def _mission_current(seq: int, total: int, _state: int, _mode: int, mission_id: int) -> MissionCurrent:
-    return MissionCurrent(seq, None if total in (0, _U16) else total, mission_id or None)
+def _mission_current(
+    seq: int, total: int, _state: int, _mode: int, mission_id: int, fence: int, rally: int
+) -> MissionCurrent:
+    return MissionCurrent(seq, None if total in (0, _U16) else total, mission_id or None, fence, rally)
+
+
+def _mission_ack(target: int, _component: int, result: int, kind: int) -> MissionAck:
+    return MissionAck(target, result, kind)
 
 
 def _command_ack(command: int, result: int, _progress: int, _detail: int, target: int, _component: int) -> CommandAck:
@@ -252,10 +282,13 @@ def _current(value: int) -> int | None:
 
 
 def _autopilot_version(*fields: object) -> AutopilotVersion:
-    uid, uid2 = fields[1], fields[11]
+    uid, uid2, version = fields[1], fields[11], fields[2]
     assert isinstance(uid, int)
     assert isinstance(uid2, bytes)
-    return AutopilotVersion(f"{uid:016x}", uid2.hex())
+    assert isinstance(version, int)
+    # A byte each for major, minor and patch, then one for the kind of release.
+    numbers = (version >> 24, version >> 16 & 0xFF, version >> 8 & 0xFF)
+    return AutopilotVersion(f"{uid:016x}", uid2.hex(), numbers if any(numbers) else None)
 
 
 def _home(lat: int, lon: int, alt: int, *_rest: float) -> HomePosition | None:
@@ -264,8 +297,13 @@ def _home(lat: int, lon: int, alt: int, *_rest: float) -> HomePosition | None:
     return HomePosition(lat, lon, alt)
 
 
-def _extended(_vtol: int, landed: int) -> ExtendedSysState:
-    return ExtendedSysState(landed)
+def _extended(vtol: int, landed: int) -> ExtendedSysState:
+    return ExtendedSysState(landed, vtol)
+
+
+def _system_time(unix_us: int, _ms: int) -> SystemTime:
+    # Without GPS an autopilot counts from 1970, or from nothing.
+    return SystemTime(unix_us if unix_us >= _YEAR_2020_US else None)
 
 
 def _status_text(severity: int, text: bytes, text_id: int, chunk: int) -> StatusText:
@@ -280,11 +318,13 @@ def _event(event_id: int, *_rest: int) -> Event:
 _LAYOUTS: dict[int, tuple[struct.Struct, Callable[..., Message | None]]] = {
     frames.HEARTBEAT: (struct.Struct("<IBBBBB"), _heartbeat),
     frames.SYS_STATUS: (struct.Struct("<IIIHHhHHHHHHb"), _sys_status),
+    frames.SYSTEM_TIME: (struct.Struct("<QI"), _system_time),
     frames.GPS_RAW_INT: (struct.Struct("<QiiiHHHHBBiII"), _gps),
     frames.ATTITUDE: (struct.Struct("<Ifff"), _attitude),
     frames.GLOBAL_POSITION_INT: (struct.Struct("<IiiiihhhH"), _global_position),
-    frames.MISSION_CURRENT: (struct.Struct("<HHBBI"), _mission_current),
+    frames.MISSION_CURRENT: (struct.Struct("<HHBBIII"), _mission_current),
     frames.MISSION_ITEM_REACHED: (struct.Struct("<H"), MissionItemReached),
+    frames.MISSION_ACK: (struct.Struct("<BBBB"), _mission_ack),
     frames.COMMAND_ACK: (struct.Struct("<HBBiBB"), _command_ack),
     frames.RADIO_STATUS: (struct.Struct("<HHBBBBB"), _radio),
     frames.WIND_COV: (struct.Struct("<Qff"), _wind),

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from hardware.arrivals import Arrivals
-from hardware.conditions import DUPLICATE_ID, SECOND_STATION, Conditions
+from hardware.conditions import (
+    DUPLICATE_ID,
+    HALF_OPEN,
+    MISSION_CHANGED,
+    SECOND_STATION,
+    UNSIGNED,
+    Conditions,
+)
 from hardware.lines import Line, Lines
 from hardware.link import Activity, VehicleState
 from hardware.mavlink import modes
@@ -18,6 +26,7 @@ from hardware.mavlink.events import words_of
 from hardware.mavlink.frames import GROUND_SYSTEM_ID
 from hardware.mavlink.messages import (
     Attitude,
+    AutopilotVersion,
     BatteryStatus,
     CommandAck,
     Event,
@@ -27,16 +36,18 @@ from hardware.mavlink.messages import (
     Heartbeat,
     HomePosition,
     Message,
+    MissionAck,
     MissionCurrent,
     MissionItemReached,
     RadioStatus,
     StatusText,
     SysStatus,
+    SystemTime,
     Wind,
 )
 from hardware.mavlink.modes import Mode
 from hardware.mavlink.progress import ProgressTracker
-from hardware.mavlink.translate import DO_GRIPPER
+from hardware.mavlink.translate import DO_GRIPPER, ItemPlan
 from routing.geo import Position
 from telemetry.sample import Sample
 
@@ -59,8 +70,25 @@ CONDITION_S = 10.0
 """Wall time for which what is odd about the contact holds after it was last seen; a heartbeat comes each second."""
 EVENT_TEXT_LENGTH = 500
 
+HALF_OPEN_S = 1.0
+"""Wall time for which a contact in one direction holds after it was last looked at."""
+
+_UNSIGNED = {
+    "unsigned": "messages come in its place that are not signed",
+    "forged": "messages come in its place that are signed with another key",
+    "stale": "messages come in its place that are signed and more than a minute old, or its clock is behind",
+}
+"""What is told of frames dropped because of their signature; one that came twice is no news."""
+
+_CHANGED = "the mission on the vehicle was changed by someone else"
+_CHANGED_AROUND = "fence or rally points on the vehicle were changed by someone else"
+
 _PREARM_CHECK = 0x1000_0000
 _ON_GROUND = 1
+_TO_WING, _ON_WING = 1, 4
+"""MAV_VTOL_STATE."""
+FIX_STALE_S = 2.0
+"""Wall time after which a position no longer says where a vehicle is."""
 
 Tell = Callable[[datetime, int, str, str], None]
 """Told what happens: when (domain time), severity, kind and words, as in ``VehicleEvent``."""
@@ -70,13 +98,22 @@ def _silence(_at: datetime, _severity: int, _kind: str, _text: str) -> None:
     """Tell nobody."""
 
 
+class Fix(NamedTuple):
+    """Where a vehicle is, and its speed in space."""
+
+    position: Position
+    speed_mps: float
+
+
 @dataclass(slots=True)
 class Observer:
     """The latest of everything that a vehicle said.
 
     ``vehicle_ms`` is its own clock, 0 while not told; ``boots`` counts how often that clock started again. ``texts``
     numbers the status texts, so that a command can tell which came after it. ``speed`` is vehicle time over wall time.
-    ``counts`` counts what was heard and not used, by reason. ``arrivals`` measures the link.
+    ``counts`` counts what was heard and not used, by reason. ``arrivals`` measures the link. ``answers``: the vehicle
+    hears us too, and is surely the one that it should be. ``clock_off_s``: how far its date is ahead of ours, ``None``
+    while it has none.
     """
 
     vehicle_id: str
@@ -87,8 +124,11 @@ class Observer:
     conditions: Conditions = field(default_factory=Conditions)
     arrivals: Arrivals = field(default_factory=lambda: Arrivals(modulus=256, window_s=QUALITY_WINDOW_S))
     connected: bool = False
+    answers: bool = True
     heartbeat: Heartbeat | None = None
     home: Position | None = None
+    version: AutopilotVersion | None = None
+    clock_off_s: float | None = None
     vehicle_ms: int = 0
     boots: int = 0
     texts: int = 0
@@ -105,6 +145,11 @@ class Observer:
     _extra: dict[str, object] = field(default_factory=dict)
     _lines: Lines | None = None
     _landed_state: int = 0
+    _vtol_state: int = 0
+    _placed_at: float = -math.inf
+    _changed_plan: ItemPlan | None = None
+    _around_plan: ItemPlan | None = None
+    _around: tuple[int, int] = (0, 0)
     _seq: int = 0
     _faults: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_FAULTS))
     _open_texts: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -133,6 +178,34 @@ class Observer:
     def ready(self) -> bool:
         """Whether it could arm in its mode: the pre-arm bit of SYS_STATUS."""
         return self._health is not None and bool(self._health.health & _PREARM_CHECK)
+
+    @property
+    def ill(self) -> int:
+        """Bits of MAV_SYS_STATUS_SENSOR: what is there, is on and is not healthy."""
+        health = self._health
+        return 0 if health is None else health.present & health.enabled & ~health.health
+
+    @property
+    def gps(self) -> GpsRaw | None:
+        """What the satellite receiver last told."""
+        return self._gps
+
+    @property
+    def on_wing(self) -> bool:
+        """Whether a VTOL flies on its wing, or is about to."""
+        return self._vtol_state in (_TO_WING, _ON_WING)
+
+    def fix(self) -> Fix | None:
+        """Return where the vehicle is and how fast it moves; ``None`` unless it has said so just now."""
+        place = self._position
+        if place is None or time.monotonic() - self._placed_at > FIX_STALE_S:
+            return None
+        speed_mps = math.sqrt(place.vel_n_cms**2 + place.vel_e_cms**2 + place.vel_d_cms**2) / 100
+        return Fix(_position(place.lat_e7, place.lon_e7, place.alt_amsl_mm), speed_mps)
+
+    def change_around(self) -> None:
+        """Take it that we change its fence or rally points ourselves."""
+        self._around_plan = None
 
     @property
     def battery_pct(self) -> int | None:
@@ -166,6 +239,32 @@ class Observer:
         detail = f"ground station {system_id}: {sign}"
         self.conditions.see(SECOND_STATION, detail, until=time.monotonic() + CONDITION_S)
 
+    def see_answers(self, answers: bool) -> None:
+        """Note whether the vehicle that is heard hears us; to be told several times a second."""
+        self.answers = answers
+        if answers:
+            self.conditions.end(HALF_OPEN)
+        elif self.connected:
+            detail = "it is heard, and answers nothing: it does not hear us"
+            self.conditions.see(HALF_OPEN, detail, until=time.monotonic() + HALF_OPEN_S)
+
+    def see_unanswered(self, source: str) -> None:
+        """Note that what can only be the vehicle is heard and has not answered the question for its hardware."""
+        detail = f"what is heard from {source} does not answer, so that nobody knows whether it is the vehicle"
+        self.conditions.see(HALF_OPEN, detail, until=time.monotonic() + CONDITION_S)
+
+    def see_unsigned(self, reason: str) -> None:
+        """Note that frames in the vehicle's place are dropped for a reason of ``signing.REASONS``."""
+        if detail := _UNSIGNED.get(reason):
+            self.conditions.see(UNSIGNED, detail, until=time.monotonic() + CONDITION_S)
+
+    def _see_other_mission(self, now: datetime, words: str, sign: str) -> None:
+        """Note that somebody else has changed the mission or what goes with it, until ours is loaded again."""
+        self._changed_plan = self.tracker.plan
+        self.conditions.see(MISSION_CHANGED, sign, until=math.inf)
+        self.tell(now, FAULT_SEVERITY, "mission", words)
+        self.add_fault(words)
+
     def _take_heartbeat(self, message: Heartbeat, now: datetime) -> None:
         before, self.heartbeat = self.heartbeat, message
         if before is not None and before != message:
@@ -179,7 +278,7 @@ class Observer:
 
     def _take_landed(self, message: ExtendedSysState, now: datetime) -> None:
         known, before = self._landed_state != 0, self._landed_state == _ON_GROUND
-        self._landed_state = message.landed_state
+        self._landed_state, self._vtol_state = message.landed_state, message.vtol_state
         if known and message.landed_state and before != self.on_ground:
             self.tell(now, 5, "landed", "landed" if self.on_ground else "in the air")
         self._tell_tracker()
@@ -202,6 +301,12 @@ class Observer:
     def _take_wind(self, message: Wind, _now: datetime) -> None:
         self._wind, self._wind_ms = message, self.vehicle_ms
 
+    def _take_time(self, message: SystemTime, now: datetime) -> None:
+        self.clock_off_s = None if message.unix_us is None else message.unix_us / 1e6 - now.timestamp()
+
+    def _take_version(self, message: AutopilotVersion, _now: datetime) -> None:
+        self.version = message
+
     def _take_home(self, message: HomePosition, _now: datetime) -> None:
         self.home = _position(message.lat_e7, message.lon_e7, message.alt_amsl_mm)
 
@@ -212,9 +317,23 @@ class Observer:
 
     def _take_current(self, message: MissionCurrent, now: datetime) -> None:
         if not self.tracker.on_current(message):
-            words = "the mission on the vehicle was changed by someone else"
-            self.tell(now, FAULT_SEVERITY, "mission", words)
-            self.add_fault(words)
+            sign = "it does not say any more that it carries the mission that was loaded for it"
+            self._see_other_mission(now, _CHANGED, sign)
+            return
+        plan, around = self.tracker.plan, (message.fence_id, message.rally_id)
+        if plan is not None and plan is self._around_plan and around != self._around:
+            self._see_other_mission(now, _CHANGED_AROUND, "it carries another fence or other rally points than before")
+        self._around_plan, self._around = plan, around
+
+    def _take_mission_ack(self, message: MissionAck, now: datetime) -> None:
+        if message.target_system in (0, GROUND_SYSTEM_ID) or message.result != 0:
+            return
+        sign = f"it accepted what ground station {message.target_system} loaded"
+        if message.mission_type != 0:
+            self._see_other_mission(now, _CHANGED_AROUND, sign)
+        elif self.tracker.plan is not None:
+            self.tracker.drop()
+            self._see_other_mission(now, _CHANGED, sign)
 
     def _take_reached(self, message: MissionItemReached, _now: datetime) -> None:
         self.tracker.on_reached(message.seq)
@@ -242,6 +361,8 @@ class Observer:
     def state(self) -> VehicleState:
         """Return the state as the rest of the service sees it."""
         position, heartbeat = self._position, self.heartbeat
+        if self.tracker.plan is not self._changed_plan:
+            self.conditions.end(MISSION_CHANGED)
         return VehicleState(
             t=self._heard,
             connected=self.connected,
@@ -249,7 +370,7 @@ class Observer:
             mode="" if heartbeat is None else self.mode.name,
             armed=self.armed,
             on_ground=self.on_ground,
-            ready=self.connected and self.ready,
+            ready=self.connected and self.answers and self.ready,
             position=None if position is None else _position(position.lat_e7, position.lon_e7, position.alt_amsl_mm),
             heading_deg=None if position is None or position.heading_cdeg is None else position.heading_cdeg / 100,
             speed_mps=None if position is None else (position.vel_n_cms**2 + position.vel_e_cms**2) ** 0.5 / 100,
@@ -257,6 +378,7 @@ class Observer:
             progress=self.tracker.progress(),
             faults=tuple(text for _, text in self._faults),
             conditions=self.conditions.standing(time.monotonic()),
+            waits=self.tracker.wait,
         )
 
     def _activity(self) -> Activity:
@@ -283,7 +405,9 @@ class Observer:
             self._restart(now)
         self.vehicle_ms = message.time_boot_ms
         self._position = message
-        self.tracker.on_position(_position(message.lat_e7, message.lon_e7, message.alt_amsl_mm), message.time_boot_ms)
+        self._placed_at = wall_s
+        place = _position(message.lat_e7, message.lon_e7, message.alt_amsl_mm)
+        self.tracker.on_position(place, message.time_boot_ms, now)
         self._tell_tracker()
         self._seq += 1
         return self._sample(message, now)
@@ -299,8 +423,9 @@ class Observer:
     def _restart(self, now: datetime) -> None:
         """Forget what a vehicle that booted again has not said since."""
         self.boots += 1
-        self.home = self._battery = self._health = self._attitude = self._wind = None
-        self._landed_state = 0
+        self.home = self._battery = self._health = self._attitude = self._wind = self._gps = None
+        self.clock_off_s = None
+        self._landed_state = self._vtol_state = 0
         self._open_texts.clear()
         self.arrivals.forget()
         self.tell(now, FAULT_SEVERITY, "restarted", "the autopilot started again")
@@ -386,6 +511,8 @@ class Observer:
         Heartbeat: _take_heartbeat,
         ExtendedSysState: _take_landed,
         SysStatus: _take_health,
+        SystemTime: _take_time,
+        AutopilotVersion: _take_version,
         BatteryStatus: _take_battery,
         GpsRaw: _take_gps,
         Attitude: _take_attitude,
@@ -395,6 +522,7 @@ class Observer:
         Event: _take_event,
         MissionCurrent: _take_current,
         MissionItemReached: _take_reached,
+        MissionAck: _take_mission_ack,
         CommandAck: _take_ack,
     }
 

@@ -7,17 +7,25 @@ moves both past releases that it leaves out, some tenths of a second before the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from hardware.link import Activity, Progress, Release
+from hardware.link import Activity, Progress, Release, Wait, WaitFor
 from hardware.mavlink.messages import MissionCurrent
-from hardware.mavlink.translate import ItemPlan
+from hardware.mavlink.translate import GATE_ACCEPTANCE_M, Gate, ItemPlan
 from routing.geo import Position, distance_m
 
 NEAR_RELEASE_M = 25.0
 NEAR_LANDING_M = 15.0
+NEAR_GATE_M = GATE_ACCEPTANCE_M + 1.0
+"""In plan and in height: it waits from when it is as near as the autopilot wants it, with a metre for the link."""
 BLIND_GAP_MS = 3000
 """A vehicle unseen for longer (its own time) may have released a parcel meanwhile."""
+
+EMPTY_TIMES = 3
+"""After so many MISSION_CURRENT in a row without a mission there is none: a vehicle that boots has not read it yet."""
 
 _ON_MISSION = (Activity.MISSION, Activity.TAKEOFF)
 
@@ -27,11 +35,14 @@ class _Drop:
     """What was seen of one release: the vehicle near the place, or a time in which it was not seen.
 
     ``sign`` is what says that it was passed, until a heartbeat tells in which mode; ``left_out``: on a return.
+    ``begun``: it was seen on the way down or up behind the release's gate.
     """
 
     step: int
     item: int
     place: Position
+    gate: Gate | None = None
+    begun: bool = False
     near: bool = False
     blind: bool = True
     sign: str = ""
@@ -47,7 +58,8 @@ class ProgressTracker:
     all the while elsewhere was skipped, not executed. Nothing counts from a return or a landing that
     leaves the mission, since these may move the current item. Where the vehicle ``returns_along_mission``, what
     it passed out of sight counts only if it is found on its mission: on a return or after a landing nobody knows
-    whether the release was before the return, and the ground crew looks.
+    whether the release was before the return, and the ground crew looks. A release behind a gate counts only where
+    the vehicle was seen to have been let through: else it hovered above and went on, or nobody knows.
     """
 
     def __init__(self, *, returns_along_mission: bool = False) -> None:
@@ -56,11 +68,15 @@ class ProgressTracker:
         self._drops: list[_Drop] = []
         self._current: int | None = None
         self._vehicle_mission_id: int | None = None
+        self._told = False
+        self._empty = 0
         self._flown = False
         self._finished = False
         self._last_ms: int | None = None
         self._at: Position | None = None
         self._activity = Activity.UNKNOWN
+        self._waits: tuple[int, int, datetime] | None = None
+        self._by_hand: int | None = None
 
     @property
     def plan(self) -> ItemPlan | None:
@@ -77,6 +93,29 @@ class ProgressTracker:
         """Whether this mission has begun: the vehicle was in the air with it, or is past its first item."""
         return self._flown
 
+    @property
+    def wait(self) -> Wait | None:
+        """The decision that it waits for above a drop point. Its wait counts from when this was first seen."""
+        if self._waits is None or self._plan is None:
+            return None
+        step, _, since = self._waits
+        gate_s = self._plan.mission.steps[step].gate_s
+        return Wait(WaitFor.DROP_CLEAR, step, since, until=since + timedelta(seconds=gate_s)) if gate_s > 0 else None
+
+    @property
+    def at_gate(self) -> int | None:
+        """The step whose gate it hovers at, whether anybody is to decide or not."""
+        return None if self._waits is None else self._waits[0]
+
+    @property
+    def wait_left_s(self) -> float:
+        """How much of that wait is left at least, by the vehicle's own clock; 0 where it waits for nothing."""
+        if self._waits is None or self._plan is None or self._last_ms is None:
+            return 0.0
+        step, since_ms, _ = self._waits
+        hover = self._plan.items[self._plan.gates[step].hover]
+        return max(0.0, hover.params[0] - (self._last_ms - since_ms) / 1000)
+
     def carry(self, plan: ItemPlan, *, fresh: bool) -> None:
         """Take a mission as carried by the vehicle; ``fresh`` when it was loaded just now.
 
@@ -86,11 +125,13 @@ class ProgressTracker:
             return
         self._plan = plan
         self._drops = [
-            _Drop(step, item, plan.mission.steps[step].position, blind=not fresh)
+            _Drop(step, item, plan.mission.steps[step].position, plan.gates.get(step), blind=not fresh)
             for step, item in sorted(plan.release_items.items())
         ]
         self._current = None
         self._vehicle_mission_id = None
+        self._told = False
+        self._empty = 0
         self._flown = False
         self._finished = False
 
@@ -98,6 +139,7 @@ class ProgressTracker:
         """The vehicle carries no mission that we know, and what it said of the last one is void."""
         self._plan = None
         self._current = None
+        self._waits = None
         self._drops = []
 
     def on_current(self, message: MissionCurrent) -> bool:
@@ -105,12 +147,19 @@ class ProgressTracker:
         if self._plan is None:
             self._current = message.seq
             return True
-        if message.total not in (None, len(self._plan.items)) or self._changed(message.vehicle_mission_id):
+        changed = message.total not in (None, len(self._plan.items)) or self._changed(message.vehicle_mission_id)
+        if changed or self._emptied(message):
             self.drop()
             return False
         self._current = message.seq
+        if self._waits is not None and message.seq != self._plan.gates[self._waits[0]].hover:
+            self._waits = None
         self._flown = self._flown or message.seq > 0
         for drop in self._drops:
+            if drop.gate is not None and message.seq <= drop.gate.hover:
+                drop.begun = False
+            elif drop.gate is not None and message.seq < drop.gate.after:
+                drop.begun = True
             if message.seq < drop.item - 1:
                 drop.blind = drop.left_out = False
                 drop.sign = ""
@@ -131,13 +180,30 @@ class ProgressTracker:
         current = self._current
         if self._plan is None or current is None or not self._flown:
             return
+        if self._by_hand is not None:
+            return
         due = [drop for drop in self._drops if drop.item <= current + 1]
-        if due:
+        if due and (due[-1].gate is None or due[-1].begun):
             drop = due[-1]
             drop.release = Release(drop.step, "sensor", "COMMAND_ACK of DO_GRIPPER")
 
-    def on_position(self, at: Position, vehicle_ms: int) -> None:
-        """Take a position at a time of the vehicle's own clock."""
+    @contextmanager
+    def by_hand(self, step: int) -> Iterator[None]:
+        """Meanwhile acknowledgements belong to a release that is told by hand; ``on_told`` says that it was."""
+        self._by_hand = step
+        try:
+            yield
+        finally:
+            self._by_hand = None
+
+    def on_told(self, step: int, detail: str) -> None:
+        """Take it that the vehicle has let the parcels of a step go when it was told to, as it acknowledged."""
+        for drop in self._drops:
+            if drop.step == step:
+                drop.release = Release(step, "sensor", detail)
+
+    def on_position(self, at: Position, vehicle_ms: int, now: datetime | None = None) -> None:
+        """Take a position at a time of the vehicle's own clock, and of ours."""
         if self._last_ms is not None and not 0 <= vehicle_ms - self._last_ms <= BLIND_GAP_MS:
             for drop in self._drops:
                 drop.blind = True
@@ -145,6 +211,22 @@ class ProgressTracker:
         for drop in self._drops:
             if not drop.near and distance_m(at, drop.place) <= NEAR_RELEASE_M:
                 drop.near = True
+        self._see_wait(at, vehicle_ms, now)
+
+    def _see_wait(self, at: Position, vehicle_ms: int, now: datetime | None) -> None:
+        """Note that it hovers at a gate, from the first moment on."""
+        if self._plan is None or now is None:
+            return
+        step = next((drop.step for drop in self._drops if drop.gate and drop.gate.hover == self._current), None)
+        if step is None or self._activity not in _ON_MISSION:
+            self._waits = None
+            return
+        hover_amsl_m = self._plan.items[self._plan.gates[step].hover].z
+        away_m = max(distance_m(at, self._plan.mission.steps[step].position), abs(at.alt_amsl_m - hover_amsl_m))
+        if self._waits is not None and self._waits[0] == step:
+            # The autopilot counts on when a gust moves it away for a moment.
+            return
+        self._waits = (step, vehicle_ms, now) if away_m <= NEAR_GATE_M else None
 
     def on_heartbeat(self) -> None:
         """Take it that the activity last told is that of now: it decides on what was passed since the last one."""
@@ -185,8 +267,16 @@ class ProgressTracker:
             self._vehicle_mission_id = vehicle_mission_id
         return vehicle_mission_id != self._vehicle_mission_id
 
+    def _emptied(self, message: MissionCurrent) -> bool:
+        """Whether a vehicle that told of its mission says several times in a row that it has none."""
+        if message.total is not None or message.vehicle_mission_id is not None:
+            self._told, self._empty = True, 0
+        elif self._told:
+            self._empty += 1
+        return self._empty >= EMPTY_TIMES
+
     def _passed(self, drop: _Drop, sign: str) -> None:
-        if drop.release is not None or drop.left_out:
+        if drop.release is not None or drop.left_out or (drop.gate is not None and not drop.begun):
             return
         if not self._returns_along_mission:
             if drop.blind or (drop.near and self._activity in _ON_MISSION):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hardware.mavlink.translate import FRAME_GLOBAL, Item, translate
-from hardware.mission import Mission
+from hardware.mavlink.translate import DO_JUMP, FRAME_GLOBAL, Item, translate
+from hardware.mission import Fence, Mission
 from routing.vehicle_type import Airframe, VehicleType
 
 _PX4 = 12
@@ -31,8 +31,12 @@ def plan_of(mission: Mission, vehicle_type: VehicleType) -> dict[str, Any]:
         "fileType": "Plan",
         "version": 1,
         "groundStation": "Todoke",
-        "geoFence": {"version": 2, "circles": [], "polygons": []},
-        "rallyPoints": {"version": 2, "points": []},
+        "geoFence": {"version": 2, "circles": [], "polygons": _polygons(mission.fence)},
+        # QGroundControl keeps rally points above home.
+        "rallyPoints": {
+            "version": 2,
+            "points": [[place.lat, place.lon, place.alt_amsl_m - end.alt_amsl_m] for place in mission.rally],
+        },
         "mission": {
             "version": 2,
             "firmwareType": _PX4,
@@ -46,9 +50,23 @@ def plan_of(mission: Mission, vehicle_type: VehicleType) -> dict[str, Any]:
     }
 
 
+def _polygons(fence: Fence | None) -> list[dict[str, Any]]:
+    if fence is None:
+        return []
+    return [
+        {"version": 1, "inclusion": inclusion, "polygon": [[place.lat, place.lon] for place in ring]}
+        for inclusion, rings in ((True, fence.inclusions), (False, fence.exclusions))
+        for ring in rings
+    ]
+
+
 def _item(item: Item, number: int) -> dict[str, Any]:
     placed = item.frame == FRAME_GLOBAL
     place = [item.x / 1e7, item.y / 1e7, item.z] if placed else [float(item.x), float(item.y), item.z]
+    params = list(item.params)
+    if item.command == DO_JUMP:
+        # It names the item by doJumpId, which counts from 1.
+        params[0] += 1
     shown: dict[str, Any] = {
         "type": "SimpleItem",
         "autoContinue": True,
@@ -56,7 +74,7 @@ def _item(item: Item, number: int) -> dict[str, Any]:
         "doJumpId": number,
         "frame": item.frame,
         # JSON has no NaN; QGroundControl reads null as one.
-        "params": [None if math.isnan(value) else value for value in (*item.params, *place)],
+        "params": [None if math.isnan(value) else value for value in (*params, *place)],
     }
     if placed:
         shown |= {"Altitude": item.z, "AltitudeMode": _ABSOLUTE, "AMSLAltAboveTerrain": None}

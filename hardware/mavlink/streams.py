@@ -19,6 +19,7 @@ WANTED_HZ = {
     frames.GPS_RAW_INT: 1.0,
     frames.WIND_COV: 0.5,
     frames.HOME_POSITION: 0.5,
+    frames.SYSTEM_TIME: 0.2,
 }
 """Rates in the vehicle's own time. PX4 sends MISSION_CURRENT by itself and takes no rate for it."""
 

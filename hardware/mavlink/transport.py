@@ -1,40 +1,33 @@
-"""UDP ports on which vehicles are heard, shared by the links that listen there."""
+"""Ports on which vehicles are heard, shared by the links that listen there; who is who on them."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 import weakref
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import structlog
 
-from hardware.errors import LinkDown, NotSupported
+from hardware.errors import NotSupported
 from hardware.link import LeaseGuard
-from hardware.mavlink.address import MavlinkAddress, Source
+from hardware.mavlink.address import MavlinkAddress, Medium, Place, Source
 from hardware.mavlink.endpoint import Endpoint, Listener
-from hardware.mavlink.frames import (
-    AUTOPILOT_VERSION,
-    GROUND_SYSTEM_ID,
-    HEARTBEAT,
-    RADIO_STATUS,
-    Frame,
-    split_frames,
-    version_request,
-)
+from hardware.mavlink.frames import AUTOPILOT_VERSION, GROUND_SYSTEM_ID, HEARTBEAT, RADIO_STATUS, Frame
+from hardware.mavlink.medium import Carrier, Taker
 from hardware.mavlink.messages import AutopilotVersion, Heartbeat, RadioStatus, decode
+from hardware.mavlink.serial_line import serial_line
+from hardware.mavlink.signing import Signing
+from hardware.mavlink.tcp import TcpListener, connection_to
+from hardware.mavlink.udp import UdpSocket
 
 log = structlog.get_logger(__name__)
 
 MAX_STRANGERS = 64
 """Sources without a link that are remembered; beyond it the oldest is forgotten (and logged anew)."""
-DATAGRAMS_PER_WAKEUP = 64
-"""Read at once; the rest waits in the socket's buffer, so that other work of the loop gets its turn."""
-RECEIVE_BUFFER_BYTES = 1 << 20
 ASK_FIRST_S = 0.5
 ASK_AT_MOST_EVERY_S = 30.0
 """The question for a hardware id is repeated at growing intervals between these (wall time)."""
@@ -44,6 +37,8 @@ RIVAL_AFTER_S = 1.0
 came back from another port is not."""
 ASKED_ENOUGH = 3
 """A source that may be an absent vehicle, and has not answered so many questions for its hardware id, is not."""
+UNANSWERED = 4
+"""Questions that a source has not answered which can only be one vehicle: it is heard, and does not hear us."""
 COMPLAIN_EVERY_S = 5.0
 LOG_STRANGERS_EVERY_S = 0.2
 
@@ -53,6 +48,13 @@ _GROUND_STATION_TYPE = 6
 
 Identity = tuple[Source, int]
 """Source address and system id: two vehicles may have the same id."""
+
+_MEDIA: dict[Medium, Callable[[Source, Taker, asyncio.AbstractEventLoop], Carrier]] = {
+    Medium.UDP: UdpSocket,
+    Medium.TCP: connection_to,
+    Medium.TCP_LISTEN: TcpListener,
+    Medium.SERIAL: serial_line,
+}
 
 
 @dataclass(slots=True)
@@ -70,55 +72,53 @@ class Stranger:
 
 
 class MavlinkPort:
-    """One UDP socket and the vehicles on it, told apart by source address and system id.
+    """One medium at one place and the vehicles on it, told apart by source address and system id.
 
-    ``counts`` counts datagrams, frames, and what was dropped by reason: those of ``frames.REASONS``; ``stranger``, a
-    frame of a source that is no link's; ``failed``, a message over which a link stumbled.
+    ``counts`` counts datagrams, frames, and what was dropped by reason: those of ``frames.REASONS`` and of
+    ``signing.REASONS``; ``stranger``, a frame of a source that is no link's; ``failed``, a message over which a link
+    stumbled; ``congested``, a frame for which a stream had no room; ``refused``, a connection too many.
     A source that belongs to no link is never answered. The one exception is the question for its hardware
     id, put to a source that can be the vehicle of a link pinned by it, while that link's lease is held.
+
+    A vehicle with a pinned hardware id that was long silent or has booted again is asked anew. Until it answers it is
+    listened to in its place, and nothing else is sent to it; another source may be asked, and be it instead.
     """
 
-    _open: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Source, MavlinkPort]]] = (
+    _open: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Place, MavlinkPort]]] = (
         weakref.WeakKeyDictionary()
     )
 
-    def __init__(self, bind: Source, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._endpoints: list[Endpoint] = []
         self._bound: dict[Identity, Endpoint] = {}
         self._strangers: OrderedDict[Identity, Stranger] = OrderedDict()
-        self._questions = 0
         self.counts: Counter[str] = Counter()
         self._complain_at = self._introduce_at = 0.0
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self._sock.setblocking(False)
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            self._sock.bind(bind)
-        except OSError as error:
-            self._sock.close()
-            raise LinkDown(f"cannot listen at {bind[0]}:{bind[1]}: {error.strerror}") from error
-        host, port = self._sock.getsockname()
-        self.local: Source = (host, port)
-        loop.add_reader(self._sock.fileno(), self._read)
+        self._carrier = _MEDIA[place.medium](place.source, self, loop)
+        self.local = self._carrier.local
+        self.place = Place(place.medium, self.local)
 
     @classmethod
-    def register(cls, address: MavlinkAddress, lease: LeaseGuard, listener: Listener) -> MavlinkRegistration:
+    def register(
+        cls, address: MavlinkAddress, lease: LeaseGuard, listener: Listener, signing: Signing | None = None
+    ) -> MavlinkRegistration:
         """Listen for a vehicle; ports are shared within an event loop.
 
         Raises ``LinkDown`` when the port cannot be had, ``NotSupported`` when another link on it is
-        pinned to the same vehicle.
+        pinned to the same vehicle or the bit rate is none.
         """
         loop = asyncio.get_running_loop()
         ports = cls._open.setdefault(loop, {})
-        bind = address.bind_source
-        port = ports.get(bind)
+        port = ports.get(address.place)
         if port is None:
-            port = cls(bind, loop)
-            ports[port.local] = port
+            if any(other.medium is Medium.SERIAL and other.source[0] == address.place.source[0] for other in ports):
+                raise NotSupported(f"{address.bind}: the device is open with another bit rate")
+            port = cls(address.place, loop)
+            ports[port.place] = port
         if any(_same_pins(other.address, address) for other in port._endpoints):
             raise NotSupported(f"two links on {address.bind} cannot be told apart; pin them by peer, system_id or uid")
-        endpoint = Endpoint(address=address, lease=lease, listener=listener, sock=port._sock)
+        endpoint = Endpoint(address=address, lease=lease, listener=listener, carrier=port._carrier, signing=signing)
         port._endpoints.append(endpoint)
         return MavlinkRegistration(port, endpoint)
 
@@ -133,44 +133,62 @@ class MavlinkPort:
         endpoint.close()
         self._bound = {key: other for key, other in self._bound.items() if other is not endpoint}
         self._endpoints = [other for other in self._endpoints if other is not endpoint]
-        if not self._endpoints and self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock.fileno())
-            self._sock.close()
-            type(self)._open.get(self._loop, {}).pop(self.local, None)
+        if not self._endpoints:
+            self._carrier.close()
+            type(self)._open.get(self._loop, {}).pop(self.place, None)
 
     def identify_again(self, endpoint: Endpoint) -> None:
         """Ask a vehicle for its hardware id anew (it rebooted or was long silent), if one is pinned."""
-        if endpoint.address.hardware_uid is None or endpoint.source is None or endpoint.system_id is None:
+        if endpoint.address.hardware_uid is None or endpoint.source is None:
             return
-        identity = (endpoint.source, endpoint.system_id)
-        self._bound.pop(identity, None)
-        self._strangers.pop(identity, None)
-        endpoint.unbind()
+        endpoint.doubt()
 
-    def _read(self) -> None:
-        counts, receive = self.counts, self._sock.recvfrom
-        for _ in range(DATAGRAMS_PER_WAKEUP):
+    def take(self, frames: Sequence[Frame], source: Source) -> None:
+        """Frames have come (``medium.Taker``)."""
+        self.counts["frames"] += len(frames)
+        for frame in frames:
+            identity = (source, frame.system_id)
+            endpoint = self._bound.get(identity)
             try:
-                data, source = receive(65535)
-            except (BlockingIOError, InterruptedError):
+                if endpoint is None:
+                    endpoint = self._introduce(identity, frame)
+                if endpoint is not None:
+                    self._deliver(endpoint, identity, frame)
+            except Exception:
+                # One vehicle's message must not silence the others on this port.
+                self._failed(source)
+
+    def gone(self, source: Source) -> None:
+        """A source has ended (``medium.Taker``): its vehicles may come back from another at once."""
+        for identity in [identity for identity in self._bound if identity[0] == source]:
+            self._bound.pop(identity).unbind()
+        for identity in [identity for identity in self._strangers if identity[0] == source]:
+            del self._strangers[identity]
+
+    def _deliver(self, endpoint: Endpoint, identity: Identity, frame: Frame) -> None:
+        if endpoint.signing is not None:
+            if (refusal := endpoint.signing.refusal(frame)) is not None:
+                self.counts[refusal] += 1
+                endpoint.listener.on_unsigned(refusal)
                 return
-            except OSError as error:
-                log.warning("mavlink_receive_failed", port=self.local[1], error=str(error))
-                return
-            frames = split_frames(data, counts)
-            counts["datagrams"] += 1
-            counts["frames"] += len(frames)
-            for frame in frames:
-                identity = (source, frame.system_id)
-                endpoint = self._bound.get(identity)
-                try:
-                    if endpoint is None:
-                        endpoint = self._introduce(identity, frame)
-                    if endpoint is not None:
-                        endpoint.deliver(frame)
-                except Exception:
-                    # One vehicle's message must not silence the others on this socket.
-                    self._failed(source)
+            frame = endpoint.signing.accept(frame)
+        says_version = frame.msg_id == AUTOPILOT_VERSION and frame.component_id == _AUTOPILOT_COMPONENT
+        if not says_version or self._is_still(endpoint, identity, decode(frame)):
+            endpoint.deliver(frame)
+
+    def _is_still(self, endpoint: Endpoint, identity: Identity, version: object) -> bool:
+        """Whether what a bound vehicle says of its hardware is right; other hardware is left alone."""
+        pinned = endpoint.address.hardware_uid
+        if pinned is None or not isinstance(version, AutopilotVersion):
+            return True
+        if version.is_hardware(pinned):
+            if not endpoint.identified:
+                self._bind(endpoint, identity)
+            return True
+        self._bound.pop(identity, None)
+        endpoint.unbind()
+        endpoint.listener.on_wrong_hardware(version)
+        return False
 
     def _failed(self, source: Source) -> None:
         self.counts["failed"] += 1
@@ -197,7 +215,7 @@ class MavlinkPort:
         if frame.component_id != _AUTOPILOT_COMPONENT:
             return None
         stranger = self._stranger(identity)
-        candidates = self._candidates(identity, stranger)
+        candidates = self._candidates(identity, stranger, frame)
         if isinstance(message, AutopilotVersion):
             return self._by_hardware(identity, message, candidates)
         if not isinstance(message, Heartbeat) or not _is_vehicle(message):
@@ -240,32 +258,56 @@ class MavlinkPort:
                 self._strangers.popitem(last=False)
         return stranger
 
-    def _candidates(self, identity: Identity, stranger: Stranger) -> list[Endpoint]:
+    def _candidates(self, identity: Identity, stranger: Stranger, frame: Frame) -> list[Endpoint]:
         """Return the links whose vehicle this can be, the most narrowly pinned first."""
         source, system_id = identity
         fitting = [e for e in self._endpoints if e.address.matches(source, system_id)]
         stranger.rivals.update(id(e) for e in fitting if e.alive)
-        free = (
+        free = [
             e
             for e in fitting
-            if not e.alive
+            if not (e.alive and e.identified)
             and e.system_id in (None, system_id)
             and (e.address.hardware_uid is not None or id(e) not in stranger.rivals)
-        )
-        return sorted(free, key=lambda e: e.address.pins, reverse=True)
+        ]
+        return sorted(self._genuine(free, frame), key=lambda e: e.address.pins, reverse=True)
 
-    def _ask(self, identity: Identity, stranger: Stranger, candidates: Iterable[Endpoint]) -> None:
+    def _genuine(self, endpoints: list[Endpoint], frame: Frame) -> list[Endpoint]:
+        """Leave out the links with whose key a frame is not signed; one that is signed is nobody else's."""
+        if all(e.signing is None for e in endpoints):
+            return endpoints
+        refusals = [(e, e.signing.refusal(frame)) for e in endpoints if e.signing is not None]
+        signed = [endpoint for endpoint, refusal in refusals if refusal is None]
+        if signed:
+            for endpoint in signed:
+                if endpoint.signing is not None:
+                    endpoint.signing.keep_up(frame)
+            return signed
+        for endpoint, refusal in refusals:
+            assert refusal is not None
+            self.counts[refusal] += 1
+            if self._expected_here(endpoint):
+                endpoint.listener.on_unsigned(refusal)
+        return [e for e in endpoints if e.signing is None]
+
+    def _expected_here(self, endpoint: Endpoint) -> bool:
+        """Whether a link is pinned to a place or system id, or alone on the port."""
+        return len(self._endpoints) == 1 or endpoint.address.pins not in (0, 4)
+
+    def _ask(self, identity: Identity, stranger: Stranger, candidates: Sequence[Endpoint]) -> None:
         now = time.monotonic()
-        if now < stranger.ask_next_at or not any(e.may_speak() for e in candidates):
+        speaker = next((e for e in candidates if e.may_speak()), None)
+        if speaker is None:
+            return
+        if stranger.asked >= UNANSWERED:
+            for endpoint in candidates:
+                if self._expected_here(endpoint) and not endpoint.alive:
+                    endpoint.listener.on_unanswered(identity[0])
+        if now < stranger.ask_next_at:
             return
         stranger.ask_next_at = now + min(ASK_FIRST_S * 2**stranger.asked, ASK_AT_MOST_EVERY_S)
         stranger.asked = min(stranger.asked + 1, 10)
-        self._questions += 1
-        source, system_id = identity
-        try:
-            self._sock.sendto(version_request(system_id, self._questions), source)
-        except OSError as error:
-            log.warning("mavlink_ask_failed", source=f"{source[0]}:{source[1]}", error=str(error))
+        speaker.ask(*identity)
 
     def _by_hardware(
         self, identity: Identity, version: AutopilotVersion, candidates: list[Endpoint]
@@ -275,8 +317,7 @@ class MavlinkPort:
             if pinned is not None and version.is_hardware(pinned):
                 return self._bind(endpoint, identity)
         for endpoint in candidates:
-            # A link pinned to this place, or alone on the port, expected its vehicle here.
-            if len(self._endpoints) == 1 or endpoint.address.pins > 4:
+            if endpoint.address.hardware_uid is not None and self._expected_here(endpoint):
                 endpoint.listener.on_wrong_hardware(version)
         return None
 

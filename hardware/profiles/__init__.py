@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from routing.errors import BadInput
-from routing.vehicle_type import TEMPERATURE_CLASSES, Airframe, VehicleKind, VehicleType, WeatherLimits
+from routing.vehicle_type import TEMPERATURE_CLASSES, Airframe, ReleaseBy, VehicleKind, VehicleType, WeatherLimits
 
 _DRONES = (Airframe.MULTIROTOR, Airframe.VTOL)
-_TOP = ("kind", "name", "airframe")
+_TOP = ("kind", "name", "airframe", "release")
 _FIGURES = {
     field.name: field for field in fields(VehicleType) if field.name not in ("type_id", *_TOP, "rtl_type", "weather")
 }
@@ -45,8 +45,9 @@ def load_profile(type_id: str) -> VehicleType:
 def read_profile(type_id: str, data: Mapping[str, Any]) -> VehicleType:
     """Make a vehicle type of a profile's tables.
 
-    ``kind``, ``name`` and ``airframe`` stand at the top, all figures in ``[figures]`` by the names of ``VehicleType``;
-    ``RTL_TYPE`` in ``[parameters]`` is ``rtl_type``. Raises ``BadInput`` naming the profile and the field.
+    ``kind``, ``name``, ``airframe`` and ``release`` stand at the top, all figures in ``[figures]`` by the names of
+    ``VehicleType``; ``RTL_TYPE`` in ``[parameters]`` is ``rtl_type``. Raises ``BadInput`` naming the profile and the
+    field.
     """
     where = f"profile {type_id}"
     if data.get("kind") not in list(VehicleKind):
@@ -63,6 +64,7 @@ def read_profile(type_id: str, data: Mapping[str, Any]) -> VehicleType:
         kind=kind,
         name=name,
         airframe=Airframe(data.get("airframe", fitting[0])),
+        release=_release(where, kind, data.get("release", ReleaseBy.GRIPPER)),
         rtl_type=_rtl_type(where, _table(where, data, "parameters")),
         weather=_weather(where, _table(where, data, "weather")),
         **_figures(where, _table(where, data, "figures")),
@@ -78,6 +80,12 @@ def _table(where: str, data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(table, Mapping):
         raise BadInput(f"{where}: {name} must be a table")
     return table
+
+
+def _release(where: str, kind: VehicleKind, value: Any) -> ReleaseBy:
+    if value not in list(ReleaseBy) or (kind is not VehicleKind.DRONE and value != ReleaseBy.GRIPPER):
+        raise BadInput(f"{where}: release of a drone must be one of {', '.join(ReleaseBy)}, not {value!r}")
+    return ReleaseBy(value)
 
 
 def _rtl_type(where: str, parameters: Mapping[str, Any]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from hardware.vda5050.base import base_target
 from hardware.vda5050.dialogue import RESEND_S
 from hardware.vda5050.messages import ErrorState, Order, State
-from hardware.vda5050.orders import Route, base_target, position_on, reached_index, released_index
 from hardware.vda5050.outbox import Outbox
+from hardware.vda5050.route import Route, position_on, reached_index, released_index
 from hardware.vda5050.translate import rejection
 from hardware.vda5050.view import RobotView
 from telemetry.clock import Clock
@@ -33,19 +34,43 @@ class BaseExtender:
     async def extend(self) -> None:
         """Send what is due now, if anything; the caller has made sure that the robot is heard."""
         raw, route = self._view.raw, self._view.current_route()
-        if raw is None or route is None or raw.paused or self._view.cancelling or not raw.node_states:
+        if raw is None or route is None or raw.paused or self._view.following.cancelling or not raw.node_states:
+            self._pending = None
+            return
+        if self._view.waiting.lost:
+            self._pending = None
+            await self._stay(raw)
+            return
+        if self._view.unconfirmed is not None:
+            # It was told to stop, and may not have heard: it gets no further than it may already.
             self._pending = None
             return
         now = time.monotonic()
         if self._settle(raw, now) and now >= self._not_before_mono:
             await self._continue(raw, route, now)
 
+    def outstanding(self) -> bool:
+        """Whether an update is on its way that the robot's state does not show yet."""
+        order, raw = self._pending, self._view.raw
+        return order is not None and raw is not None and self._waits_for(raw, order)
+
+    @staticmethod
+    def _waits_for(raw: State, order: Order) -> bool:
+        return raw.order_id == order.order_id and raw.order_update_id < order.order_update_id
+
+    async def _stay(self, raw: State) -> None:
+        """Pause a robot that waits for a pilot's word, so that whoever comes after us sees that it is to stand."""
+        now = time.monotonic()
+        if raw.commandable and now - self._sent_mono >= RESEND_S:
+            self._sent_mono = now
+            await self._outbox.instant("startPause")
+
     def _settle(self, raw: State, now: float) -> bool:
         """Drop a pending update that is answered; return whether something may be sent."""
         order = self._pending
         if order is None:
             return True
-        if raw.order_id != order.order_id or raw.order_update_id >= order.order_update_id:
+        if not self._waits_for(raw, order):
             self._pending = None
             return True
         words = rejection(raw, order, self._errors_before)
@@ -69,6 +94,7 @@ class BaseExtender:
             along_m=along_m,
             base_length_m=self._base_length_m,
             asked=raw.new_base_request,
+            most_nodes=self._outbox.features.most_nodes,
         )
         if target <= released or now - self._sent_mono < self._least_interval_s():
             return

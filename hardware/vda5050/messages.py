@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from hardware.errors import HardwareError
+from hardware.vda5050.makers import Quirks
 from telemetry.clock import Clock
 
 VERSION = "2.1.0"
@@ -37,7 +38,7 @@ LOAD_LIMIT = 8
 LARGEST_M = 100_000.0
 """A robot further than this from its map's origin is not believed."""
 INSTANT_ACTIONS = frozenset(("startPause", "stopPause", "cancelOrder", "stateRequest", "factsheetRequest"))
-"""The instant actions that we send."""
+"""The instant actions of the standard that we send; those of makers (``makers``) are known by their ids."""
 INSTANT_PREFIX = "instant-"
 """What the ids of our instant actions begin with."""
 
@@ -58,7 +59,9 @@ def _name(field: str) -> str:
     return "allowedDeviationXY" if field == "allowed_deviation_xy" else to_camel(field)
 
 
-class _Model(BaseModel):
+class Part(BaseModel):
+    """A message or a part of one: read leniently, written with the standard's names."""
+
     model_config = ConfigDict(
         alias_generator=_name,
         populate_by_name=True,
@@ -99,7 +102,7 @@ def loads_in(remark: object) -> list[str] | None:
     return [str(each.get("loadId") or each.get("loadType") or "?")[:64] for each in loads]
 
 
-class Header(_Model):
+class Header(Part):
     """What every message begins with (6.4). ``header_id`` is counted per topic."""
 
     header_id: int = Field(ge=0, lt=UINT32)
@@ -118,14 +121,14 @@ class Header(_Model):
         return round(self.timestamp.timestamp() * 1000)
 
 
-class ActionParameter(_Model):
+class ActionParameter(Part):
     """A parameter of an action."""
 
     key: str
     value: str | float | bool | list[Any] | dict[str, Any]
 
 
-class Action(_Model):
+class Action(Part):
     """An action on a node or at once (6.8)."""
 
     action_type: str
@@ -135,7 +138,7 @@ class Action(_Model):
     action_parameters: tuple[ActionParameter, ...] | None = None
 
 
-class NodePosition(_Model):
+class NodePosition(Part):
     """Where a node is: metres east (x) and north (y) of the map's origin."""
 
     x: float
@@ -145,7 +148,7 @@ class NodePosition(_Model):
     allowed_deviation_xy: float | None = Field(default=None, ge=0)
 
 
-class Node(_Model):
+class Node(Part):
     """A node of an order."""
 
     node_id: str
@@ -155,7 +158,7 @@ class Node(_Model):
     actions: tuple[Action, ...] = ()
 
 
-class Edge(_Model):
+class Edge(Part):
     """An edge of an order; ``max_speed`` in m/s."""
 
     edge_id: str
@@ -182,7 +185,7 @@ class InstantActions(Header):
     actions: tuple[Action, ...]
 
 
-class NodeState(_Model):
+class NodeState(Part):
     """A node that is still to be reached."""
 
     node_id: str
@@ -190,7 +193,7 @@ class NodeState(_Model):
     released: bool
 
 
-class ActionState(_Model):
+class ActionState(Part):
     """How far an action is (6.11). A status that we do not know is one that is not over."""
 
     action_id: str
@@ -209,7 +212,7 @@ class ActionState(_Model):
         return self.action_type in INSTANT_ACTIONS or self.action_id.startswith(INSTANT_PREFIX)
 
 
-class AgvPosition(_Model):
+class AgvPosition(Part):
     """Where the robot is; ``theta`` in radians counter-clockwise from x (east)."""
 
     x: float = Field(ge=-LARGEST_M, le=LARGEST_M)
@@ -220,7 +223,7 @@ class AgvPosition(_Model):
     localization_score: Remark = None
 
 
-class Velocity(_Model):
+class Velocity(Part):
     """Speed in the robot's own axes, x forward and y left, in m/s."""
 
     vx: float | None = Field(default=None, ge=-100, le=100)
@@ -228,7 +231,7 @@ class Velocity(_Model):
     omega: float | None = None
 
 
-class BatteryState(_Model):
+class BatteryState(Part):
     """The battery; ``battery_charge`` in percent."""
 
     battery_charge: float = Field(ge=-1, le=101)
@@ -237,7 +240,7 @@ class BatteryState(_Model):
     reach: Remark = None
 
 
-class ErrorReference(_Model):
+class ErrorReference(Part):
     """What an error is about."""
 
     reference_key: str
@@ -249,7 +252,7 @@ class ErrorReference(_Model):
         return str(value) if isinstance(value, int | float) else value
 
 
-class ErrorState(_Model):
+class ErrorState(Part):
     """An error that is present. Any level but ``WARNING`` is read as one that stops the robot."""
 
     error_type: str
@@ -273,7 +276,7 @@ class ErrorState(_Model):
         return ": ".join(part for part in parts if part)
 
 
-class SafetyState(_Model):
+class SafetyState(Part):
     """Emergency stop and protective field."""
 
     e_stop: str = "NONE"
@@ -322,7 +325,7 @@ class State(Header):
         return next((action for action in self.action_states if action.action_id == action_id), None)
 
 
-class Visualization(_Model):
+class Visualization(Part):
     """Topic ``visualization``: position and speed at a higher rate; all fields are optional (6.13)."""
 
     header_id: int | None = Field(default=None, ge=0, lt=UINT32)
@@ -337,71 +340,7 @@ class Connection(Header):
     connection_state: str
 
 
-class OptionalParameter(_Model):
-    """An optional field that the robot supports or needs."""
-
-    parameter: str
-    support: str = "SUPPORTED"
-
-
-class ParameterDefinition(_Model):
-    """A parameter that an action takes."""
-
-    key: str
-
-
-class AgvAction(_Model):
-    """An action that the robot knows."""
-
-    action_type: str
-    action_parameters: tuple[ParameterDefinition, ...] = ()
-
-
-class ProtocolFeatures(_Model):
-    """What the robot can do."""
-
-    optional_parameters: tuple[OptionalParameter, ...] = ()
-    agv_actions: tuple[AgvAction, ...] = ()
-
-
-class Timing(_Model):
-    """Least seconds between order messages."""
-
-    min_order_interval: float = Field(default=0.0, ge=0)
-
-
-class ProtocolLimits(_Model):
-    """How much the robot can take; a limit that is absent or 0 is none."""
-
-    max_array_lens: dict[str, int | None] = Field(default_factory=dict)
-    timing: Timing = Timing()
-
-
-class Factsheet(_Model):
-    """Topic ``factsheet`` (6.15), what we use of it."""
-
-    protocol_features: ProtocolFeatures = ProtocolFeatures()
-    protocol_limits: ProtocolLimits = ProtocolLimits()
-
-    def supports(self, field: str) -> bool:
-        """Whether an optional field may be sent to it; ``field`` is the last part of its full name."""
-        return any(
-            option.parameter.rsplit(".", 1)[-1].lower() == field.lower()
-            for option in self.protocol_features.optional_parameters
-        )
-
-    def action(self, action_type: str) -> AgvAction | None:
-        """Return what it says of an action, ``None`` when it does not list it."""
-        actions = self.protocol_features.agv_actions
-        return next((action for action in actions if action.action_type == action_type), None)
-
-    @property
-    def max_nodes(self) -> int | None:
-        """The most nodes that an order may have, ``None`` for no limit."""
-        return self.protocol_limits.max_array_lens.get("order.nodes") or None
-
-
-M = TypeVar("M", bound=_Model)
+M = TypeVar("M", bound=Part)
 
 
 def read(model: type[M], payload: bytes) -> M:
@@ -445,9 +384,19 @@ def _without_nulls(data: Any) -> Any:
     return [_without_nulls(value) for value in data] if isinstance(data, list) else data
 
 
-def write(message: _Model) -> bytes:
-    """Write a message as the standard has it: its own field names, without fields that are not set."""
-    return orjson.dumps(message.model_dump(by_alias=True, exclude_none=True))
+def write(message: Part, quirks: Quirks | None = None) -> bytes:
+    """Write a message as the standard has it, or as a maker does: field names, without fields that are not set."""
+    written = message.model_dump(by_alias=True, exclude_none=True)
+    if quirks is not None and isinstance(message, Order) and quirks.deviation_key != "allowedDeviationXY":
+        for node in written["nodes"]:
+            position = node.get("nodePosition", {})
+            if "allowedDeviationXY" in position:
+                position[quirks.deviation_key] = position.pop("allowedDeviationXY")
+    if quirks is not None and isinstance(message, InstantActions) and quirks.instant_key != "actions":
+        written["instantActions"] = written["actions"]
+        if quirks.instant_key != "both":
+            del written["actions"]
+    return orjson.dumps(written)
 
 
 class HeaderSource:
@@ -459,14 +408,14 @@ class HeaderSource:
         self._clock = clock
         self._next: dict[str, int] = {}
 
-    def next(self, topic: str) -> dict[str, Any]:
-        """Return the header fields of the next message on ``topic``."""
+    def next(self, topic: str, version: str = VERSION) -> dict[str, Any]:
+        """Return the header fields of the next message on ``topic``, in a version of the standard."""
         header_id = self._next.get(topic, 0)
         self._next[topic] = (header_id + 1) % UINT32
         return {
             "header_id": header_id,
             "timestamp": self._clock.now(),
-            "version": VERSION,
+            "version": version,
             "manufacturer": self._manufacturer,
             "serial_number": self._serial,
         }

@@ -20,7 +20,7 @@ from hardware.vda5050.messages import (
     loads_in,
     number_in,
 )
-from hardware.vda5050.orders import Route, carries, reached_index, return_attempt
+from hardware.vda5050.route import Route, carries, reached_index, return_attempt
 from routing.geo import LocalFrame, Position
 from telemetry.sample import Sample
 
@@ -134,22 +134,26 @@ def faults_of(state: State, own: Iterable[str]) -> tuple[str, ...]:
     return tuple(faults[-FAULT_LIMIT:])
 
 
-def progress_of(mission: Mission, route: Route, state: State, known: Sequence[Release]) -> Progress:
+def progress_of(
+    mission: Mission, route: Route, state: State, known: Sequence[Release], *, shows_added_actions: bool = True
+) -> Progress:
     """Return how far the robot is in the mission, from its state and the releases known before.
 
     A hand-over counts when the robot reports its action FINISHED; or, ``inferred``, when it never lists
-    the action and has reached a later node: a HARD action keeps it at its node until it is over.
+    the action and has reached a later node: a HARD action keeps it at its node until it is over. Of a robot that does
+    not show actions that come with an update, the end of the order says as much of those at its last node.
     """
     if not carries(route, state):
         return Progress(releases=tuple(known))
     reached = reached_index(route, state)
+    ended = not shows_added_actions and reached == route.last and not state.order_active and not state.driving
     releases = {release.step: release for release in known}
     for drop in route.drops:
         action = state.action(drop.action_id)
         if action is not None and action.action_status == "FINISHED":
             detail = f"action {drop.action_id} FINISHED in state {state.header_id}"
             releases.setdefault(drop.step, Release(drop.step, "sensor", detail))
-        elif action is None and reached > route.step_nodes[drop.step]:
+        elif action is None and (ended or reached > route.step_nodes[drop.step]):
             detail = f"node {state.last_node_id} reached after it in state {state.header_id}"
             releases.setdefault(drop.step, Release(drop.step, "inferred", detail))
     return Progress(

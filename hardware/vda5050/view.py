@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import math
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from operator import attrgetter
 
 from hardware.arrivals import Arrivals
-from hardware.conditions import DUPLICATE_ID, Conditions
-from hardware.lines import Line, Lines
-from hardware.link import Activity, EventSink, Progress, Release, SampleSink, VehicleState, no_events
+from hardware.lines import Line
+from hardware.link import Activity, EventSink, SampleSink, VehicleState, Wait, no_events
 from hardware.mission import Mission
 from hardware.mqtt_subscription import Message
+from hardware.vda5050.factsheet import Factsheet
+from hardware.vda5050.following import Following
 from hardware.vda5050.happenings import changes_of
+from hardware.vda5050.makers import Quirks, quirks_of
 from hardware.vda5050.messages import (
     UINT32,
     AgvPosition,
     Connection,
-    Factsheet,
     MalformedMessage,
     State,
     Velocity,
     Visualization,
     read,
 )
-from hardware.vda5050.orders import Route, carries, reached_index, resume_return, return_attempt
+from hardware.vda5050.rivals import Rivals
+from hardware.vda5050.route import Route
 from hardware.vda5050.translate import (
     HeaderFilter,
     activity_of,
@@ -37,11 +38,11 @@ from hardware.vda5050.translate import (
     mode_of,
     percent_x10,
     position_of,
-    progress_of,
-    return_progress,
     sample_of,
     speed_mps,
 )
+from hardware.vda5050.waiting import Waiting
+from hardware.vda5050.watchers import Watchers
 from routing.geo import LocalFrame, Position
 from telemetry.clock import Clock
 from telemetry.event import VehicleEvent
@@ -54,29 +55,7 @@ NETWORK_MARGIN_S = 1.0
 """Wall seconds beyond that, which do not shrink when domain time runs faster."""
 QUALITY_WINDOW_S = 60.0
 """Wall seconds over which the share of states that arrive is measured."""
-MOST_MESSAGES_HZ, MESSAGES_AHEAD = 20.0, 50
-"""How fast the header ids of one robot grow at most; ids that lie elsewhere are another sender's."""
-TAKING_TURNS_S = 40.0
-"""Wall seconds in which two senders under one serial number show themselves (a state comes each 30 s at least), and
-for which the condition stands after that."""
 EVENT_TEXT_LENGTH = 500
-
-_node_key = attrgetter("sequence_id", "node_id")
-_action_key = attrgetter("action_id", "action_status", "action_type")
-
-
-def _progress_told(state: State) -> object:
-    """All of a state on which progress depends."""
-    return (
-        state.order_id,
-        state.last_node_id,
-        state.last_node_sequence_id,
-        state.driving,
-        tuple(map(_node_key, state.node_states)),
-        bool(state.edge_states),
-        tuple(map(_action_key, state.action_states)),
-    )
-
 
 _log = logging.getLogger(__name__)
 
@@ -86,75 +65,124 @@ class RobotView:
 
     ``counts`` counts what was not used: the reasons of ``MalformedMessage``, ``duplicate`` or late, ``retained`` (old
     states), ``foreign`` (another serial number), ``other_vehicle`` (a second sender, see ``Lines``) and ``failed``.
-    ``on_event`` is told what happens and the robot's errors, each once when it appears.
+    ``on_event`` is told what happens and the robot's errors, each once when it appears. ``listened_until`` is the
+    domain time until which this or another process has listened to the robot before.
     """
 
     def __init__(
         self,
         *,
         vehicle_id: str,
+        manufacturer: str,
         serial: str,
         frame: LocalFrame,
         clock: Clock,
         lost_link_s: float,
+        trigger_s: float,
         on_sample: SampleSink,
         on_event: EventSink = no_events,
+        listened_until: datetime | None = None,
     ) -> None:
         self.raw: State | None = None
         self.states_taken = 0
-        self.version = 0
+        self.stops_sent = 0
+        self.watchers = Watchers()
         self.factsheet: Factsheet | None = None
-        self.mission: Mission | None = None
-        self.route: Route | None = None
-        self.back: Route | None = None
-        self.cancelling = self._was_cancelling = False
-        self.closed = False
+        self.following = Following(self.note)
+        self.waiting = Waiting(trigger_s=trigger_s)
+        self.rivals = Rivals(serial=serial, speed=clock.speed)
+        self.horizon_mps: float | None = None
         self.counts: Counter[str] = Counter()
-        self._vehicle_id, self._serial = vehicle_id, serial
+        self._vehicle_id, self._manufacturer, self._serial = vehicle_id, manufacturer, serial
+        self._was_homing = False
+        self._writes = ""
+        self._wait: Wait | None = None
+        self._overdue = False
+        self._unconfirmed: str | None = None
         self._frame, self._clock, self._on_sample = frame, clock, on_sample
         self._on_event = on_event
         self._silence_s = clock.wall_seconds(lost_link_s + SILENCE_MARGIN_S) + NETWORK_MARGIN_S
         self._state_filter, self._view_filter = HeaderFilter(), HeaderFilter()
-        speed = max(clock.speed, 1.0)
-        self._lines = Lines(
-            per_s=MOST_MESSAGES_HZ * speed,
-            slack=MESSAGES_AHEAD,
-            back=0,
-            silent_s=TAKING_TURNS_S / 2,
-            window_s=TAKING_TURNS_S,
-        )
+        self._lost_s = clock.wall_seconds(lost_link_s) + NETWORK_MARGIN_S
+        self._listened_until = listened_until
         self._arrivals = Arrivals(modulus=UINT32, window_s=QUALITY_WINDOW_S)
-        self._conditions = Conditions()
         self._said = ""
         self._down = False
+        # Its connection came back after its lost-link time, and its mission was not known yet.
+        self._broke = False
         self._heard_mono: float | None = None
         self._heard_at: datetime | None = None
+        self._taken_mono: float | None = None
         self._pose: AgvPosition | None = None
         self._velocity: Velocity | None = None
         self._samples = 0
-        self._releases: tuple[Release, ...] = ()
         self._notes: deque[str] = deque(maxlen=NOTE_LIMIT)
-        self._watchers: set[asyncio.Event] = set()
         self._connected = False
         self._standing: Mapping[str, str] = {}
-        self._progress = Progress()
-        # What the robot said when that was found out: the same words say the same again.
-        self._progress_told: object = None
         self._position: Position | None = None
         # Built when somebody looks: a robot may speak more often than that.
         self._state: VehicleState | None = VehicleState()
 
+    @property
+    def quirks(self) -> Quirks:
+        """How the robot is spoken to, by its maker and the version that it writes."""
+        return quirks_of(self._manufacturer, self._writes)
+
+    @property
+    def unconfirmed(self) -> str | None:
+        """A stop that was sent and that the robot's state does not show yet, in words."""
+        return self._unconfirmed
+
+    @property
+    def age_s(self) -> float:
+        """Wall seconds since the robot was last heard, infinite before that."""
+        return math.inf if self._heard_mono is None else time.monotonic() - self._heard_mono
+
+    @property
+    def state_age_s(self) -> float:
+        """Wall seconds since the state in ``raw`` came: what comes twice or from another robot does not renew it."""
+        return math.inf if self._taken_mono is None else time.monotonic() - self._taken_mono
+
     def expect(self, mission: Mission, route: Route) -> None:
         """Set the mission by which states are read; what is known of the same mission is kept."""
-        if self.mission is None or self.mission.mission_id != mission.mission_id:
-            self._releases = ()
-            self.back = None
-            self.cancelling = False
+        self.rivals.expect(mission.mission_id)
+        if self.following.expect(mission, route):
             self._notes.clear()
-        self.mission, self.route = mission, route
-        self._progress_told = None
+            self.horizon_mps = None
         self._rebuild()
-        self._notify()
+        self._judge_break()
+        self.watchers.notify()
+
+    def cancelling(self, on: bool, *, home: bool) -> None:
+        """Note that we are cancelling the robot's order, and whether to call it home; and that this is over."""
+        self.following.cancelling, self.following.homing = on, on and home
+        if not on:
+            self._rebuild()
+            self.watchers.notify()
+
+    def stop_sent(self) -> None:
+        """Note that a stop has gone out, until the robot's state shows it."""
+        self.stops_sent += 1
+        if self.raw is None or not self.raw.paused:
+            at = f"{self._clock.now():%H:%M:%S} UTC"
+            self._unconfirmed = f"a stop was sent at {at}; the state of the robot does not show it yet"
+            self._state = None
+            self.watchers.notify()
+
+    def going_sent(self, *, stops: int) -> None:
+        """Note that the robot was told to go on: a stop before that is none any more.
+
+        ``stops``: ``stops_sent`` before it was told; a stop that was sent meanwhile counts.
+        """
+        if self.stops_sent == stops:
+            self._unconfirmed = self._state = None
+            self.watchers.notify()
+
+    def resumed(self) -> None:
+        """Take the pilot's word that the robot may go on after its connection was lost."""
+        self.waiting.resumed()
+        self._rebuild()
+        self.watchers.notify()
 
     def note(self, finding: str) -> None:
         """Add a finding of our own to the faults."""
@@ -162,7 +190,7 @@ class RobotView:
             _log.warning("%s: %s", self._vehicle_id, finding)
             self._notes.append(finding)
             self._state = None
-            self._notify()
+            self.watchers.notify()
 
     def clear_notes(self) -> None:
         """Forget our findings: what they were about is over."""
@@ -170,11 +198,8 @@ class RobotView:
         self._state = None
 
     def current_route(self) -> Route | None:
-        """Return the route that the robot is on, its mission or its way back, ``None`` if neither."""
-        for route in (self.route, self.back):
-            if route is not None and self.raw is not None and carries(route, self.raw):
-                return route
-        return None
+        """Return the route that the robot is on, of its mission, the rest of it or its way back, ``None`` if none."""
+        return self.following.on
 
     def pose_m(self) -> tuple[float, float] | None:
         """Return where the robot is, in metres east and north of the map's origin."""
@@ -189,15 +214,26 @@ class RobotView:
 
     def contact(self, *, broker_up: bool) -> bool:
         """Judge now whether the robot is heard, and return it."""
-        heard = self._heard_mono is not None and time.monotonic() - self._heard_mono < self._silence_s
+        heard = self.age_s < self._silence_s
         connected = broker_up and heard and not self._down
-        conditions = self._conditions.standing(time.monotonic())
+        conditions = self.rivals.standing(time.monotonic())
+        self._watch_time()
         if connected != self._connected or conditions != self._standing:
             if connected != self._connected:
                 self._tell_contact(connected, broker_up=broker_up, silent=not heard)
             self._connected, self._standing, self._state = connected, conditions, None
-            self._notify()
+            self.watchers.notify()
         return connected
+
+    def _watch_time(self) -> None:
+        """Notice that the time is over in which somebody should have unlocked the robot."""
+        until = None if self._wait is None else self._wait.until
+        overdue = until is not None and self._clock.now() >= until
+        if overdue != self._overdue:
+            self._overdue, self._state = overdue, None
+            if overdue and self._wait is not None:
+                self._tell(3, "status", f"nobody has unlocked it at node {self._wait.node!r} in time")
+            self.watchers.notify()
 
     def _tell_contact(self, connected: bool, *, broker_up: bool, silent: bool) -> None:
         if connected:
@@ -210,38 +246,6 @@ class RobotView:
     def _tell(self, severity: int, kind: str, text: str) -> None:
         event = VehicleEvent(self._vehicle_id, self._clock.now(), severity, text[:EVENT_TEXT_LENGTH], kind)
         self._on_event(event)
-
-    async def changes(self, current: Callable[[], VehicleState]) -> AsyncIterator[VehicleState]:
-        """Yield the state now and after each change, the latest only, until the view is closed."""
-        event = asyncio.Event()
-        self._watchers.add(event)
-        try:
-            while not self.closed:
-                event.clear()
-                yield current()
-                await event.wait()
-        finally:
-            self._watchers.discard(event)
-
-    async def wait_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until ``done`` after some message; returns whether it came within the wall time."""
-        event = asyncio.Event()
-        self._watchers.add(event)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not done():
-                    event.clear()
-                    await event.wait()
-        except TimeoutError:
-            return False
-        finally:
-            self._watchers.discard(event)
-        return True
-
-    def close(self) -> None:
-        """End all waiting."""
-        self.closed = True
-        self._notify()
 
     def take(self, leaf: str, message: Message) -> None:
         """Take a message of the topic ending in ``leaf``. Never raises: what is no use is counted."""
@@ -260,7 +264,7 @@ class RobotView:
             # Whatever a robot sends must not end the loop that listens to it.
             self._count("failed", repr(error))
             _log.exception("%s: message on %s", self._vehicle_id, leaf)
-        self._notify()
+        self.watchers.notify()
 
     def _take_state(self, message: Message) -> None:
         if message.retain:
@@ -271,47 +275,50 @@ class RobotView:
         if state.serial_number != self._serial:
             self._count("foreign", f"state of serial number {state.serial_number!r}")
             return
+        now, unheard_s = time.monotonic(), self._unheard_s()
         self._heard()
-        now = time.monotonic()
         if not self._state_filter.accept(state.header_id, state.timestamp):
             self.counts["duplicate"] += 1
-            if self._state_filter.contradicts(state.header_id, state.timestamp):
-                self._lines.rival(now)
-                self._see_two(now)
+            if self._state_filter.contradicts(state.header_id, state.timestamp) or self._is_another(state):
+                self.rivals.contradicted(now)
             return
         if not self._belongs(state, now):
             self.counts["other_vehicle"] += 1
             return
         self._arrivals.heard(state.header_id, now)
-        before, self.raw = self.raw, state
+        before, self.raw, self._writes = self.raw, state, state.version
+        self._taken_mono = now
         self._pose, self._velocity = state.agv_position, state.velocity
         self.states_taken += 1
-        self._note_loss(before, state)
+        if state.paused or state.safety_state.e_stop != "NONE":
+            self._unconfirmed = None
+        self.following.watch(before, state)
         for severity, kind, text in changes_of(before, state):
             self._tell(severity, kind, text)
         self._rebuild()
+        self.rivals.look(state)
+        if unheard_s > self._lost_s:
+            self._broke = True
+        self._judge_break()
         self._sample(state)
+
+    def _is_another(self, state: State) -> bool:
+        """Whether a state has the header id of the last one and other content: what came twice would be the same."""
+        return self.raw is not None and self.raw.header_id == state.header_id and state != self.raw
 
     def _belongs(self, state: State, now: float) -> bool:
         """Return whether a state is the robot's, not that of a second one with its serial number."""
-        line = self._lines.take(state.header_id, now)
-        if line is Line.NEXT:
-            return True
+        line = self.rivals.line(state, now)
         if line is Line.BEGAN:
             self._arrivals.forget()
             if self.raw is not None and state.header_id < self.raw.header_id:
                 self._tell(5, "restarted", f"its messages begin again at header id {state.header_id}")
-        self._see_two(now)
         return line is not Line.OTHER
-
-    def _see_two(self, now: float) -> None:
-        if self._lines.two(now):
-            detail = f"two robots with serial number {self._serial!r} speak in turn: their header ids differ"
-            self._conditions.see(DUPLICATE_ID, detail, until=now + TAKING_TURNS_S)
 
     def _take_connection(self, message: Message) -> None:
         connection = read(Connection, message.payload)
         online = connection.connection_state == "ONLINE"
+        self._writes = connection.version
         self._down = not online
         if connection.connection_state != self._said:
             self._said = connection.connection_state[:64]
@@ -340,52 +347,40 @@ class RobotView:
         # Some robots never announce themselves again after a break; a live state says as much.
         self._down = False
 
+    def _unheard_s(self) -> float:
+        """Wall seconds for which nobody has heard the robot, neither this process nor the one before it."""
+        if self._heard_mono is not None:
+            return self.age_s
+        if self._listened_until is None:
+            return 0.0
+        return self._clock.wall_seconds((self._clock.now() - self._listened_until).total_seconds())
+
+    def _judge_break(self) -> None:
+        """After a long break, once the mission is known: whether it has come to the end of its base meanwhile."""
+        if self._broke and self.raw is not None and self.following.mission is not None:
+            self._broke = False
+            self.waiting.found(self.current_route(), self.raw)
+            self._rebuild()
+
     def _map_id(self) -> str | None:
-        return None if self.mission is None else self.mission.map_id
-
-    def _note_loss(self, before: State | None, state: State) -> None:
-        """Note an order of ours that the robot dropped by itself: restarted, switched or cancelled."""
-        if self.mission is None or self.route is None or before is None:
-            return
-        if (before.order_id == state.order_id and state.order_active) or not before.order_active:
-            return
-        ours = {self.mission.mission_id}
-        ours |= {o for o in (before.order_id, state.order_id) if return_attempt(self.mission.mission_id, o)}
-        if before.order_id not in ours:
-            return
-        if state.order_id not in ours:
-            self.note(f"the robot lost order {before.order_id}: it reports order {state.order_id!r}")
-        elif state.order_id == before.order_id and not state.order_active and not self.cancelling:
-            route = self.route if state.order_id == self.route.order_id else self.back
-            if route is None or reached_index(route, state) < route.last:
-                self.note(f"the robot gave up order {state.order_id} at node {state.last_node_id!r}")
-
-    def _follow(self, state: State, mission: Mission, route: Route) -> Progress:
-        if return_attempt(mission.mission_id, state.order_id) is None:
-            return progress_of(mission, route, state, self._releases)
-        if self.back is None or self.back.order_id != state.order_id:
-            self.back = resume_return(route, state)
-        return return_progress(mission, self.back, state, self._releases)
+        return None if self.following.mission is None else self.following.mission.map_id
 
     def _rebuild(self) -> None:
         """Take up what each message may change for good; the rest is built when somebody looks."""
-        self._state, self._was_cancelling = None, self.cancelling
-        state, mission, route = self.raw, self.mission, self.route
+        self._state, self._was_homing = None, self.following.homing
+        state = self.raw
         if state is None:
             return
-        told = _progress_told(state)
-        if told != self._progress_told:
-            self._progress = self._follow(state, mission, route) if mission and route else Progress()
-            self._progress_told = told
-            self._releases = self._progress.releases
+        self.following.take(state, shows_added_actions=self.quirks.shows_added_actions)
         self._position = None if self._pose is None else position_of(self._pose, self._frame, self._map_id())
+        self._wait = self.waiting.look(self.current_route(), state, self.pose_m(), self._clock.now())
 
     def _shown(self) -> VehicleState:
-        state, mission = self.raw, self.mission
+        state = self.raw
         if state is None:
-            return VehicleState(connected=self._connected, conditions=self._standing)
-        on_return = mission is not None and return_attempt(mission.mission_id, state.order_id) is not None
-        activity = activity_of(state, returning=self._was_cancelling or (on_return and state.order_active))
+            return VehicleState(connected=self._connected, conditions=self._standing, unconfirmed=self._unconfirmed)
+        on_return = self.following.returning(state)
+        activity = activity_of(state, returning=self._was_homing or (on_return and state.order_active))
         pose, battery = self._pose, state.battery_state
         return VehicleState(
             t=self._heard_at,
@@ -397,16 +392,20 @@ class RobotView:
             heading_deg=None if pose is None else heading_deg(pose.theta),
             speed_mps=speed_mps(self._velocity),
             battery_pct=None if battery is None else percent_x10(battery) / 10,
-            progress=self._progress,
+            progress=self.following.progress,
             faults=faults_of(state, self._findings(state)),
             conditions=self._standing,
+            waits=self._wait,
+            unconfirmed=self._unconfirmed,
         )
 
     def _findings(self, state: State) -> list[str]:
-        pose, map_id = state.agv_position, self._map_id()
+        pose, map_id, findings = state.agv_position, self._map_id(), list(self._notes)
         if pose is not None and map_id is not None and pose.map_id != map_id:
-            return [*self._notes, f"the robot is on map {pose.map_id!r}, its mission on {map_id!r}"]
-        return list(self._notes)
+            findings.append(f"the robot is on map {pose.map_id!r}, its mission on {map_id!r}")
+        if self._overdue and self._wait is not None:
+            findings.append(f"nobody has unlocked it at node {self._wait.node!r} in time")
+        return findings
 
     def _sample(self, state: State) -> None:
         sample = sample_of(
@@ -415,7 +414,7 @@ class RobotView:
             position=self._position,
             seq=self._samples + 1,
             t=self._heard_at or self._clock.now(),
-            progress=self._progress,
+            progress=self.following.progress,
             link_permille=self._arrivals.permille,
         )
         if sample is not None:
@@ -426,8 +425,3 @@ class RobotView:
         self.counts[kind] += 1
         if self.counts[kind] in (1, 10, 100) or self.counts[kind] % 1000 == 0:
             _log.warning("%s: %s message no. %d: %s", self._vehicle_id, kind, self.counts[kind], words)
-
-    def _notify(self) -> None:
-        self.version += 1
-        for event in self._watchers:
-            event.set()

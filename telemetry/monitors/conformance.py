@@ -115,6 +115,10 @@ class Conformance:
             self._excursions.pause()
         self._planned = planned
 
+    def go_on(self, t: datetime, along_s: float) -> None:
+        """Say that it goes on from a stop at which it waited for people (``PathFollower.go_on``)."""
+        self._follower.go_on(t, along_s)
+
     def take(self, sample: Sample) -> None:
         """See one more sample; on the ground a drone is where it should be."""
         if self._drone and not airborne(sample):

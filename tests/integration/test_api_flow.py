@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fleet import missions, planning, vehicles
+from fleet import ground_checks, missions, planning, vehicles
 from fleet.live import encode_snapshot
 from routing.formats.json import plan_from_json
 from telemetry.sample import Sample
@@ -97,9 +97,11 @@ async def test_a_mission_is_loaded_accepted_and_unloaded_by_those_who_may(api: A
     path = f"/api/missions/{mission_id}"
     await api.world.look_around()
 
+    checks = {"checks": {check.name: True for check in ground_checks.of_kind("drone")}}
+
     assert_problem(await pilot.post(f"{path}/accept"), 409)
-    assert (await crew.post(f"{path}/load")).status_code == 204
-    assert_problem(await crew.post(f"{path}/load"), 409)
+    assert (await crew.post(f"{path}/load", json=checks)).status_code == 204
+    assert_problem(await crew.post(f"{path}/load", json=checks), 409)
     assert (await pilot.post(f"{path}/accept")).status_code == 204
     assert_problem(await crew.post(f"{path}/unload"), 409)
     shown = (await dispatcher.get(path)).json()
@@ -136,6 +138,7 @@ async def test_missions_are_shown_as_the_contract_says(api: Api) -> None:
 async def test_a_hold_is_given_in_one_step_and_a_return_in_two(api: Api) -> None:
     await api.world.drone()
     pilot, path = await api.as_("pilot"), "/api/vehicles/drone-1/commands"
+    await pilot.post("/api/vehicles/drone-1/control/take")
 
     proposed = await pilot.post(path, json={"kind": "return", "idempotency_key": "a"})
     confirmed = await pilot.post(f"/api/commands/{proposed.json()['command_id']}/confirm")
@@ -154,9 +157,9 @@ async def test_a_hold_is_given_in_one_step_and_a_return_in_two(api: Api) -> None
 
 async def test_a_command_of_another_pilot_is_not_confirmed(api: Api) -> None:
     await api.world.drone()
-    proposed = await (await api.as_("pilot")).post(
-        "/api/vehicles/drone-1/commands", json={"kind": "land", "idempotency_key": "a"}
-    )
+    pilot = await api.as_("pilot")
+    await pilot.post("/api/vehicles/drone-1/control/take")
+    proposed = await pilot.post("/api/vehicles/drone-1/commands", json={"kind": "land", "idempotency_key": "a"})
     other = api.client((await api.world.session("other", "pilot")).token)
 
     response = await other.post(f"/api/commands/{proposed.json()['command_id']}/confirm")

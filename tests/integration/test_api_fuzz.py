@@ -30,6 +30,11 @@ BODIES: list[dict[str, Any]] = [
     {"vehicle_id": "drone-9", "type_id": "multirotor_1kg", "home_site": "hub-1", "link": DRONE_LINK, "simulated": True},
     {"user_id": "kato", "password": "x"},
     {"token": "x"},
+    {"check": "battery", "ok": True, "note": None},
+    {"class": "camera", "unlock": True, "note": "x"},
+    {"to": {"kind": "shelf", "id": "hub-1"}, "note": "x"},
+    {"clear": True},
+    {"code": "123456"},
     {"revision": 0, "reason": "x", "changes": {"safety": "x"}},
     {"scope_kind": "vehicle", "scope_id": "drone-1", "idempotency_key": "k", "classes": []},
 ]
@@ -48,7 +53,8 @@ def bodies(draw: st.DrawFn) -> Any:
 
 def _routes(api: Api) -> list[tuple[str, str]]:
     paths = api.app.openapi()["paths"]
-    return sorted((method.upper(), path) for path, methods in paths.items() for method in methods)
+    # That one answers 503 where no gateway and no broker runs.
+    return sorted((m.upper(), path) for path, methods in paths.items() for m in methods if path != "/api/ready")
 
 
 def test_nothing_that_is_sent_is_answered_by_a_defect(shared_dsn: str, tmp_path: Path) -> None:
@@ -59,7 +65,8 @@ def test_nothing_that_is_sent_is_answered_by_a_defect(shared_dsn: str, tmp_path:
         loop.run_until_complete(world.empty())
         serving = Api.on(world, tmp_path)
         api = loop.run_until_complete(serving.__aenter__())
-        api.context.sign_in_limit.count = 10**6
+        for limit in (api.context.sign_in_limit, api.context.recipient_limit, api.context.stranger_limit):
+            limit.count = 10**6
         loop.run_until_complete(world.drone())
         roles = ("dispatcher", "pilot", "administrator", "ground_crew")
         clients = [loop.run_until_complete(api.as_(role)) for role in roles]

@@ -21,7 +21,7 @@ from tests.api_kit import Api
 from tests.fleet_kit import until
 from tests.problems import START
 
-ALL = ["commands", "missions", "orders", "plans", "vehicles"]
+ALL = ["aircraft", "commands", "journal", "missions", "orders", "plans", "vehicles"]
 
 
 @pytest.fixture

@@ -23,7 +23,11 @@ VEHICLE = {"vehicle_id": "drone-9", "type_id": "multirotor_1kg", "home_site": "h
 
 # Every route, who it takes, and a request that says what such a request says.
 OPEN = {"POST /api/sign-in", "POST /api/sign-in/link", "GET /api/health", "GET /api/ready", "GET /metrics", "GET /"}
+# A recipient's link lets in by what is in it; ``test_recipient.py`` has what it shows.
+OPEN |= {"GET /api/recipient/{token}"}
+OPEN |= {f"POST /api/recipient/{{token}}/{name}" for name in ("clear", "code", "unlock", "received")}
 SIGNED_IN = {"GET /api/me", "POST /api/sign-out"}
+CHANGES_HANDS = ("take", "accept", "decline", "release")
 TAKES: dict[str, tuple[str, Any]] = {
     "GET /api/region": ("viewer", None),
     "GET /api/region/hillshade.png": ("viewer", None),
@@ -35,6 +39,11 @@ TAKES: dict[str, tuple[str, Any]] = {
     "POST /api/groundings": ("pilot", {"scope_kind": "vehicle", "scope_id": "x", "reason": "inspection"}),
     "POST /api/groundings/{grounding_id}/lift": ("pilot", {"reason": "inspected"}),
     "GET /api/airspace/emergencies": ("viewer", None),
+    "GET /api/airspace/aircraft": ("viewer", None),
+    "POST /api/airspace/aircraft": ("dispatcher", {"lat": 35.0, "lon": 138.0}),
+    "DELETE /api/airspace/aircraft/{ident}": ("dispatcher", None),
+    "GET /api/contingencies": ("viewer", None),
+    "GET /api/contingencies/rules": ("viewer", None),
     "POST /api/airspace/emergencies": ("dispatcher", {"name": "x", "ring": []}),
     "POST /api/airspace/emergencies/{airspace_id}/withdraw": ("dispatcher", None),
     "POST /api/airspace/checks": ("dispatcher", {"source": "the civil aviation bureau's page"}),
@@ -55,6 +64,14 @@ TAKES: dict[str, tuple[str, Any]] = {
     "GET /api/missions": ("viewer", None),
     "GET /api/missions/{mission_id}": ("viewer", None),
     "POST /api/missions/{mission_id}/load": ("ground_crew", None),
+    "GET /api/missions/{mission_id}/checks": ("viewer", None),
+    "POST /api/missions/{mission_id}/checks": ("ground_crew", {"check": "battery", "ok": True}),
+    "GET /api/drop-points": ("viewer", None),
+    "PUT /api/drop-points/{site_id}": ("dispatcher", {"class": "camera"}),
+    "POST /api/orders/{order_id}/recipient-link": ("dispatcher", None),
+    "POST /api/orders/{order_id}/unlock-code": ("dispatcher", None),
+    "POST /api/orders/{order_id}/receipt": ("ground_crew or dispatcher", {"note": "seen"}),
+    "POST /api/orders/{order_id}/custody": ("ground_crew", {"to": {"kind": "shelf", "id": "hub-1"}, "note": "x"}),
     "POST /api/missions/{mission_id}/unload": ("ground_crew", None),
     "POST /api/missions/{mission_id}/accept": ("pilot", None),
     "POST /api/missions/{mission_id}/cancel": ("dispatcher", None),
@@ -70,6 +87,14 @@ TAKES: dict[str, tuple[str, Any]] = {
     "GET /api/commands": ("viewer", None),
     "GET /api/commands/{command_id}": ("viewer", None),
     "POST /api/commands/{command_id}/confirm": ("pilot", None),
+    "POST /api/vehicles/{vehicle_id}/commands/preview": ("pilot", {"kind": "hold"}),
+    "GET /api/control": ("viewer", None),
+    **{f"POST /api/vehicles/{{vehicle_id}}/control/{how}": ("pilot", None) for how in CHANGES_HANDS},
+    "POST /api/vehicles/{vehicle_id}/control/offer": ("pilot", {"to": "other"}),
+    "GET /api/duty": ("viewer", None),
+    "POST /api/duty/start": ("pilot", None),
+    "POST /api/duty/beat": ("pilot", None),
+    "POST /api/duty/end": ("pilot", None),
     "GET /api/alarms": ("viewer", None),
     "GET /api/alarms/table": ("viewer", None),
     "GET /api/alarms/rate": ("viewer", None),

@@ -38,6 +38,7 @@ async def test_a_mission_is_carried_from_acceptance_to_its_end(scene: Scene) -> 
         await scene.vehicle.release(scene.first)
         await scene.delivered(1)
         await scene.vehicle.release(scene.second)
+        await scene.delivered(2)
         await scene.vehicle.come_home()
         row = await scene.reaches("completed")
 

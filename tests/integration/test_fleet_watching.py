@@ -280,6 +280,8 @@ async def test_a_gateway_makes_an_alarm_of_a_flight_that_leaves_its_plan_and_of_
     await link.fly(mission_from_json(mission["trip"]["mission"]))
     began_s = time.monotonic()
     began, sent, north_m = datetime.now(UTC), 0, 0.0
+    world.at = began
+    await world.look_around()
     async with gateway(world, broker, tmp_path, link) as running:
 
         async def alarms() -> list[tuple[str, str]]:

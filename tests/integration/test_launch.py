@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from fleet import (
+    commands,
     emergency_airspace,
+    ground_checks,
     grounding,
     launch,
     missions,
@@ -20,7 +22,9 @@ from fleet import (
     weather,
     workload,
 )
+from fleet.db.database import Connection
 from fleet.errors import BadRequest, Conflict, NotFound
+from routing.errors import BadInput
 from routing.problem import AirborneLimit, Category
 from tests.api_kit import Api, assert_problem
 from tests.fleet_kit import CALM, World
@@ -92,7 +96,7 @@ async def test_what_was_looked_at_grows_old(world: World) -> None:
     world.later(launch.CHECK_FOR.total_seconds() + 1)
     assert await _codes(world, mission_id) == ["airspace_unchecked"]
     world.later((launch.WEATHER_FOR - launch.CHECK_FOR).total_seconds())
-    assert await _codes(world, mission_id) == ["weather_unknown", "airspace_unchecked"]
+    assert await _codes(world, mission_id) == ["checks", "weather_unknown", "airspace_unchecked"]
 
 
 @pytest.mark.parametrize(
@@ -245,6 +249,8 @@ async def _copy_on_other_drone(world: World, mission_id: str, vehicle_id: str) -
         vehicle=vehicle_id,
         mission=mission_id,
     )
+    for check in ground_checks.of_kind("drone"):
+        await world.check("m-second", check.name)
     return "m-second"
 
 
@@ -326,6 +332,35 @@ async def test_a_hold_of_the_region_stops_all_that_moves_and_grounds_the_rest_on
     (grounded,) = (await pilot.get("/api/groundings")).json()["groundings"]
     assert (grounded["scope_kind"], grounded["reason"]) == ("region", region_hold.REASON)
     assert_problem(await dispatcher.post("/api/region/hold", json={"idempotency_key": "x"}), 403)
+
+
+async def test_a_hold_of_the_region_goes_on_when_one_vehicle_cannot_be_held(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flying = await _loaded(world)
+    await world.accept(flying)
+    await world.move(flying, "starting", "underway")
+    other = await world.drone("drone-2", port=14601, pad=1)
+    await world.write(
+        """INSERT INTO mission SELECT (jsonb_populate_record(m, jsonb_build_object('mission_id', 'm-second',
+            'vehicle_id', %(vehicle)s::text))).* FROM mission m WHERE mission_id = %(mission)s""",
+        vehicle=other,
+        mission=flying,
+    )
+    issue = commands.issue
+
+    async def sometimes(conn: Connection, *, vehicle_id: str, **given: Any) -> dict[str, Any]:
+        if vehicle_id == "drone-1":
+            raise BadInput("profile: there is none")
+        return await issue(conn, vehicle_id=vehicle_id, **given)
+
+    monkeypatch.setattr(commands, "issue", sometimes)
+
+    given = await region_hold.hold(
+        world.database, region_id=world.region.region_id, key="all", issuer="pilot", at=world.at, speed=1.0
+    )
+
+    assert [row["vehicle_id"] for row in given] == ["drone-2"]
 
 
 async def test_a_defect_that_makes_it_unairworthy_keeps_a_vehicle_down_until_it_is_put_right(api: Api) -> None:

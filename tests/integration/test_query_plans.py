@@ -16,9 +16,9 @@ FILL = (
     "SET LOCAL session_replication_role = replica",
     """INSERT INTO audit (at, actor, action, subject_kind, subject_id)
         SELECT %(at)s - i * interval '5 min', 'x', 'x', 'vehicle', 'v-' || i %% 200 FROM generate_series(0, 20000) i""",
-    """INSERT INTO command (command_id, idempotency_key, vehicle_id, kind, issuer, issued_at, state, expires_at,
-            sent_at)
-        SELECT 'c-' || i, i, 'v-' || i %% 200, 'hold', 'x', %(at)s - i * interval '5 min', 'done', %(at)s,
+    """INSERT INTO command (command_id, idempotency_key, vehicle_id, mission_id, kind, issuer, issued_at, state,
+            expires_at, sent_at)
+        SELECT 'c-' || i, i, 'v-' || i %% 200, 'm-' || i, 'hold', 'x', %(at)s - i * interval '5 min', 'done', %(at)s,
             %(at)s - i * interval '5 min' FROM generate_series(0, 20000) i""",
     """INSERT INTO delivery_order (order_id, region_id, external_ref, state, pickup_site, dropoff_site, recipient,
             mass_kg, volume_l, earliest, latest, created_at, changed_at)
@@ -39,6 +39,7 @@ ASKED = [
     ("incidents.sql", "custody", {"custody"}), ("incidents.sql", "audit", {"audit"}),
     ("flight_log.sql", "asked_between", {"command"}), ("commands.sql", "latest_of_vehicle", {"command"}),
     ("commands.sql", "list_all", {"command"}), ("books.sql", "states", {"delivery_order", "mission"}),
+    ("contingency.sql", "word_of_person", {"command"}), ("deliveries.sql", "gate_command", {"command"}),
 ]  # fmt: skip
 
 
@@ -61,6 +62,7 @@ async def test_what_is_asked_of_long_books_is_found_by_an_index(filled: World) -
     low = filled.at - timedelta(days=30)
     values = {
         "vehicle_ids": ["v-1"], "vehicle_id": "v-1", "accepted_by": ["x"], "incident_id": "i-1", "limit": 100,
+        "mission_id": "m-20", "step": 1,
         "low": low, "high": low + timedelta(hours=1), "began_at": low, "ended_at": low + timedelta(hours=1),
         "since": filled.at - timedelta(days=1),
     }  # fmt: skip

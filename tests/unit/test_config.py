@@ -50,7 +50,7 @@ def test_the_home_of_the_command_line_is_where_the_file_is_read(tmp_path: Path) 
     ("text", "said"),
     [
         ("api_prot = 1", "unknown setting 'api_prot'; did you mean 'api_port'?"),
-        ("zzz = 1", "unknown setting 'zzz'; allowed: allow_real, api_host"),
+        ("zzz = 1", "unknown setting 'zzz'; allowed: adsb_url, allow_real"),
         ("home = '/x'", "use TODOKE_HOME"),
         ("api_port = ", "not TOML"),
         ("api_port = 70000", r"api_port \(from .*todoke.toml\): 70000 .*65535"),

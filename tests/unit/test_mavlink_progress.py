@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.link import Activity
+from hardware.link import Activity, Wait, WaitFor
 from hardware.mavlink.messages import MissionCurrent
 from hardware.mavlink.progress import ProgressTracker
 from hardware.mavlink.translate import translate
 from routing.geo import LocalFrame, Position
-from tests.mavlink_kit import HOME, delivery
+from tests.mavlink_kit import HOME, delivery, gated
 
 PLAN = translate(delivery(east_m=200))
 GRIPPER = PLAN.release_items[2]
@@ -333,3 +334,90 @@ def test_whatever_comes_releases_only_grow_and_an_unflown_mission_is_never_finis
         assert len(steps) == len(set(steps))
         assert flight.tracker.flown or not (progress.finished or steps)
         known = set(steps)
+
+
+GATED = translate(gated(delivery(east_m=200), 30.0))
+GATE = GATED.gates[2]
+ABOVE = Position(DROP.lat, DROP.lon, HOME.alt_amsl_m + 25.0)
+NOON = datetime(2026, 5, 1, 3, tzinfo=UTC)
+
+
+class GatedFlight(Flight):
+    """The same with a gate above the drop point, in domain time that goes as fast as the vehicle's."""
+
+    def __init__(self, *, fresh: bool = True) -> None:
+        super().__init__(fresh=fresh)
+        self.tracker.carry(GATED, fresh=fresh)
+
+    def now(
+        self,
+        item: int | None = None,
+        *,
+        at: Position | None = None,
+        doing: Activity | None = None,
+        after_ms: int = 1000,
+    ) -> Flight:
+        super().now(None, at=at, doing=doing, after_ms=after_ms)
+        if item is not None:
+            self.tracker.on_current(MissionCurrent(item, len(GATED.items), None))
+        self.tracker.on_position(self.at, self.ms, NOON + timedelta(milliseconds=self.ms))
+        return self
+
+    def waiting(self) -> Flight:
+        return self.now(0, doing=Activity.MISSION).now(2, at=ON_THE_WAY).now(GATE.hover, at=ABOVE)
+
+
+def test_it_waits_at_the_gate_from_when_it_hovers_there_until_its_time_is_over() -> None:
+    flight = GatedFlight()
+    flight.now(0, doing=Activity.MISSION).now(GATE.hover, at=ON_THE_WAY)
+    assert flight.tracker.wait is None, "on its way there"
+
+    flight.now(at=ABOVE)
+    begun = NOON + timedelta(milliseconds=flight.ms)
+    flight.now().now()
+
+    assert flight.tracker.wait == Wait(WaitFor.DROP_CLEAR, 2, begun, until=begun + timedelta(seconds=30))
+    assert flight.tracker.wait_left_s == pytest.approx(28.0)
+    assert flight.tracker.progress().step == 2
+    assert flight.now(GATE.after).tracker.wait is None
+
+
+def test_it_waits_for_nobody_while_it_is_held_or_lower_than_the_gate() -> None:
+    assert GatedFlight().waiting().now(doing=Activity.HOLD).tracker.wait is None
+    low = GatedFlight().now(0, doing=Activity.MISSION).now(GATE.hover, at=Position(DROP.lat, DROP.lon, 101.0))
+    assert low.tracker.wait is None
+
+
+def test_a_release_passed_by_a_jump_is_none_although_it_was_right_above() -> None:
+    assert GatedFlight().waiting().now(GATE.after).now(LAST, at=HOME).releases == []
+
+
+def test_a_release_that_it_was_let_through_to_is_inferred() -> None:
+    flight = GatedFlight().waiting().now(GATE.down).now(GATED.release_items[2], at=DROP)
+
+    assert flight.now(GATED.release_items[2] + 1).releases == [(2, "inferred")]
+
+
+def test_nobody_knows_whether_it_was_let_through_out_of_sight() -> None:
+    flight = GatedFlight().waiting().now(GATE.after, after_ms=60_000)
+
+    assert flight.releases == []
+
+
+def test_an_acknowledgement_after_a_jump_belongs_to_no_release() -> None:
+    flight = GatedFlight().waiting().now(GATE.after)
+
+    flight.tracker.on_release_acknowledged()
+
+    assert flight.releases == []
+
+
+def test_a_release_told_by_hand_belongs_to_its_step_whatever_the_current_item_is() -> None:
+    flight = GatedFlight().waiting()
+    with flight.tracker.by_hand(2):
+        flight.tracker.on_release_acknowledged()
+        assert flight.releases == [], "not before it is known that the answer was to that"
+        flight.tracker.on_told(2, "told")
+
+    assert flight.releases == [(2, "sensor")]
+    assert flight.now(GATE.after).releases == [(2, "sensor")]

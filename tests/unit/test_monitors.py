@@ -162,6 +162,24 @@ def test_one_that_is_held_and_goes_on_is_on_its_plan_again_as_much_later() -> No
     assert conforms.conforms
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_one_that_goes_on_early_from_a_stop_where_it_was_to_wait_is_on_its_plan_if_that_is_known(told: bool) -> None:
+    flight, wait = flown(), timedelta(seconds=60)
+    leave = next(leg.leave for leg in flight.trip.legs if leg.order_ids)
+    track = [replace(p, at=p.at + wait) if p.at >= leave else p for p in flight.given.track]
+    path = PlannedPath.of_track(track, flight.frame)
+    assert path is not None
+    conforms = Conformance(PathFollower(path, apart=APART), apart=APART)
+    before = [sample for sample in flight.samples if sample.t < leave + LATE]
+
+    assert found(conforms, before) == []
+    if told:
+        conforms.go_on(leave + LATE, (leave + wait - path.start).total_seconds())
+
+    early = found(conforms, flight.samples[len(before) :])
+    assert ({finding.code for _, finding in early} == set()) == told
+
+
 def test_a_robot_keeps_to_its_way_and_not_to_its_time() -> None:
     flight = flown()
     frame = flight.frame

@@ -228,7 +228,7 @@ def test_a_waypoint_outside_the_fence_makes_the_mission_infeasible_and_says_so()
 
 def test_leaving_the_fence_makes_it_hold() -> None:
     drone = flying()
-    drone.pilot.reposition((at(0, 200, 0).lat, HOME.lon), None, None)
+    drone.pilot.guided.reposition((at(0, 200, 0).lat, HOME.lon), None, None)
     drone.upload(ring(60), FENCE)
     drone.until(lambda: bool(drone.named("fence_breach")), 30)
     drone.run(20.0)
@@ -239,7 +239,7 @@ def test_leaving_the_fence_makes_it_hold() -> None:
 def test_a_reposition_outside_the_fence_is_accepted_and_not_flown() -> None:
     drone = flying()
     drone.upload(ring(60), FENCE)
-    assert drone.pilot.reposition((at(0, 200, 0).lat, HOME.lon), None, None)
+    assert drone.pilot.guided.reposition((at(0, 200, 0).lat, HOME.lon), None, None)
     drone.run(20.0)
     assert "Reposition is outside geofence" in drone.texts
     assert drone.north_m < 60
@@ -275,7 +275,7 @@ def test_a_rally_point_in_an_int_frame_is_stored_and_then_forbids_missions() -> 
 
 def test_take_off_goes_to_its_altitude_and_holds() -> None:
     drone = Pilot().run(READY_S)
-    drone.pilot.takeoff(HOME.alt_amsl_m + 15)
+    drone.pilot.guided.takeoff(HOME.alt_amsl_m + 15)
     drone.pilot.arm()
     drone.until(lambda: drone.pilot.mode is Mode.LOITER, 40)
     drone.run(3.0)
@@ -299,7 +299,7 @@ def test_the_gripper_takes_a_second_and_says_so() -> None:
 
 def test_wind_does_not_carry_it_away() -> None:
     drone = Pilot(wind_mps=10.0).run(READY_S)
-    drone.pilot.takeoff(HOME.alt_amsl_m + 15)
+    drone.pilot.guided.takeoff(HOME.alt_amsl_m + 15)
     drone.pilot.arm()
     drone.until(lambda: drone.pilot.mode is Mode.LOITER, 40)
     drone.run(30.0)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardware.vda5050.factsheet import Factsheet
 from hardware.vda5050.messages import (
     Action,
     ActionParameter,
     Connection,
-    Factsheet,
     HeaderSource,
     InstantActions,
     MalformedMessage,
@@ -177,7 +177,7 @@ def test_a_factsheet_of_a_header_only_supports_nothing() -> None:
     factsheet = read(Factsheet, b'{"version": "2.1.0"}')
 
     assert not factsheet.supports("maxSpeed")
-    assert factsheet.max_nodes is None
+    assert factsheet.most_nodes is None
 
 
 def test_a_factsheet_lists_optional_fields_by_their_full_name() -> None:
@@ -196,7 +196,7 @@ def test_a_factsheet_lists_optional_fields_by_their_full_name() -> None:
 
     assert factsheet.supports("maxSpeed")
     assert not factsheet.supports("allowedDeviationXY")
-    assert factsheet.max_nodes == 50
+    assert factsheet.most_nodes == 50
 
 
 def test_header_ids_are_counted_per_topic() -> None:

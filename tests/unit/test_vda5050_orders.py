@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Set
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,14 +15,14 @@ from hypothesis import strategies as st
 
 from hardware.errors import MissionRejected
 from hardware.mission import Mission, Step, StepKind
+from hardware.vda5050.base import base_target
+from hardware.vda5050.makers import quirks_of
 from hardware.vda5050.messages import HeaderSource, Order, State, read, write
-from hardware.vda5050.orders import (
-    LEAST_BASE,
-    Features,
+from hardware.vda5050.orders import Features, order_of
+from hardware.vda5050.route import (
+    LONGEST_EDGE,
     Route,
-    base_target,
     carries,
-    order_of,
     place_on,
     position_on,
     reached_index,
@@ -45,20 +46,28 @@ def header() -> dict[str, Any]:
     return HeaderSource(manufacturer="maker", serial="1", clock=Clock.real()).next("order")
 
 
-def mission_along(lengths_m: list[float], releases: Set[int] = frozenset()) -> Mission:
-    """A mission along a line eastwards: nodes n0, n1, ..., a release at the nodes numbered."""
+def mission_along(
+    lengths_m: list[float], releases: Set[int] = frozenset(), crossings: Set[int] = frozenset()
+) -> Mission:
+    """A mission along a line eastwards: nodes n0, n1, ..., a release or a road's kerb at the nodes numbered."""
     steps, east = [], 0.0
     for number, length_m in enumerate([0.0, *lengths_m]):
         east += length_m
         position = FRAME.to_global(east, 0.0)
-        steps.append(Step(StepKind.MOVE, position, f"n{number}"))
+        steps.append(Step(StepKind.MOVE, position, f"n{number}", crossing=number in crossings))
         if number in releases:
             steps.append(Step(StepKind.RELEASE, position, f"n{number}", (f"order-{number}",)))
     return Mission("m1", tuple(steps), 1.5, "sample")
 
 
-def route_along(lengths_m: list[float], releases: Set[int] = frozenset()) -> Route:
-    return route_of(mission_along(lengths_m, releases), FRAME)
+def route_along(
+    lengths_m: list[float],
+    releases: Set[int] = frozenset(),
+    crossings: Set[int] = frozenset(),
+    *,
+    base_m: float = BASE_M,
+) -> Route:
+    return route_of(mission_along(lengths_m, releases, crossings), FRAME, base_length_m=base_m)
 
 
 @dataclass
@@ -160,16 +169,16 @@ def drive(route: Route, robot: ModelRobot, *, base_m: float, asks: list[bool]) -
     raise AssertionError("the route was not driven to its end")
 
 
-LENGTHS = st.lists(st.floats(0.5, 200.0), min_size=1, max_size=25)
+LENGTHS = st.lists(st.floats(0.5, 120.0), min_size=1, max_size=10)
 
 
 @settings(max_examples=150)
-@given(LENGTHS, st.floats(5.0, 120.0), st.lists(st.booleans(), max_size=5), st.data())
+@given(LENGTHS, st.floats(20.0, 120.0), st.lists(st.booleans(), max_size=5), st.data())
 def test_a_route_is_driven_to_its_end_and_the_base_never_changes(
     lengths_m: list[float], base_m: float, asks: list[bool], data: st.DataObject
 ) -> None:
     releases = data.draw(st.sets(st.integers(0, len(lengths_m)), max_size=4))
-    route = route_along(lengths_m, releases)
+    route = route_along(lengths_m, releases, base_m=base_m)
     robot = ModelRobot()
 
     drive(route, robot, base_m=base_m, asks=asks)
@@ -180,49 +189,14 @@ def test_a_route_is_driven_to_its_end_and_the_base_never_changes(
     ]
 
 
-@given(LENGTHS, st.floats(5.0, 120.0), st.floats(0, 1), st.data())
-def test_the_base_reaches_no_further_than_its_length_or_the_next_node(
-    lengths_m: list[float], base_m: float, share: float, data: st.DataObject
-) -> None:
-    route = route_along(lengths_m)
-    released = data.draw(st.integers(1, route.last))
-    along_m = share * route.chainage_m[released]
+def test_an_edge_longer_than_the_base_is_cut_so_that_the_robot_need_not_stop_on_it() -> None:
+    route = route_along([300.0, 10.0])
 
-    target = base_target(route, released=released, along_m=along_m, base_length_m=base_m)
-
-    end_m = route.chainage_m[target]
-    before_end_m = route.chainage_m[target - 1]
-    assert target == released or end_m <= along_m + base_m or before_end_m < along_m + LEAST_BASE * base_m
-    assert target == route.last or end_m >= along_m + LEAST_BASE * base_m
-
-
-@given(LENGTHS, st.floats(5.0, 120.0), st.data())
-def test_a_request_for_a_new_base_adds_an_edge_unless_the_base_is_long(
-    lengths_m: list[float], base_m: float, data: st.DataObject
-) -> None:
-    route = route_along(lengths_m)
-    released = data.draw(st.integers(1, route.last))
-    along_m = data.draw(st.floats(0, route.chainage_m[released]))
-
-    target = base_target(route, released=released, along_m=along_m, base_length_m=base_m, asked=True)
-
-    if route.chainage_m[released] - along_m <= base_m:
-        assert target > released or released == route.last
-    else:
-        assert target == released
-
-
-def test_an_edge_longer_than_the_base_is_released_whole() -> None:
-    route = route_along([300.0, 300.0])
-
-    assert base_target(route, released=0, along_m=0.0, base_length_m=BASE_M) == 1
-
-
-def test_the_edge_after_a_long_one_is_released_before_the_robot_has_to_stop() -> None:
-    route = route_along([300.0, 300.0])
-
-    assert base_target(route, released=1, along_m=250.0, base_length_m=BASE_M) == 1
-    assert base_target(route, released=1, along_m=290.0, base_length_m=BASE_M) == 2
+    assert [node.node_id for node in route.nodes[:3]] == ["n0", "n0-n1.1", "n0-n1.2"]
+    parts = [after - before for before, after in pairwise(route.chainage_m)]
+    assert sum(parts) == pytest.approx(310.0, abs=0.1)
+    assert max(parts) <= LONGEST_EDGE * BASE_M + 0.02
+    assert route.step_nodes == (0, 8, 9)
 
 
 def test_a_long_base_is_not_continued_at_every_node() -> None:
@@ -252,7 +226,9 @@ def test_a_mission_becomes_nodes_with_a_hard_drop_at_each_release() -> None:
 def test_optional_fields_go_out_only_when_the_robot_takes_them() -> None:
     route = route_along([40.0], {1})
 
-    written = json.loads(write(order_of(route, header(), update_id=0, first=0, released=1, features=Features.of(None))))
+    features = Features.of(None, quirks_of("maker"))
+
+    written = json.loads(write(order_of(route, header(), update_id=0, first=0, released=1, features=features)))
 
     assert "maxSpeed" not in written["edges"][0]
     assert set(written["nodes"][0]["nodePosition"]) == {"x", "y", "mapId"}

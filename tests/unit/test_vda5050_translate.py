@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hardware.link import Activity, Progress, Release
 from hardware.mission import Mission, Step, StepKind
 from hardware.vda5050.messages import Edge, HeaderSource, Node, Order, State, read
-from hardware.vda5050.orders import Route, route_of
+from hardware.vda5050.route import Route, route_of
 from hardware.vda5050.translate import (
     HeaderFilter,
     activity_of,

@@ -141,6 +141,19 @@ def test_what_the_link_finds_odd_is_handed_on() -> None:
     assert {(finding.code, finding.values["detail"]) for _, finding in seen} == set(odd.items())
 
 
+def test_why_a_vehicle_is_not_heard_is_handed_on_too() -> None:
+    flight = flown()
+    odd = {"half_open": "it answers nothing", "unsigned": "not signed", "second_station": "system 254"}
+    watch = Watch(flight)
+    watch.sees(flight.samples[:1])
+    last = flight.samples[0]
+
+    seen = watch.looks(state_of(last, connected=False, conditions=odd), last.t)
+
+    assert {"half_open", "unsigned"} <= {finding.code for finding in seen}
+    assert "second_station" not in {finding.code for finding in seen}
+
+
 def test_a_position_that_does_not_come_any_more_is_stale_while_the_vehicle_flies_its_mission() -> None:
     flight = flown()
     watch, begin = Watch(flight), flight.cruising()

@@ -236,7 +236,9 @@ CREATE TABLE command (
     idempotency_key text NOT NULL,
     vehicle_id text NOT NULL REFERENCES vehicle,
     mission_id text REFERENCES mission,
-    kind text NOT NULL CHECK (kind IN ('hold', 'resume', 'return', 'land')),
+    kind text NOT NULL CHECK (kind IN ('emergency_stop', 'hold', 'cross', 'clear', 'resume', 'return', 'land', 'divert',
+        'speed', 'altitude', 'release', 'skip', 'unlock', 'abort')),
+    params jsonb NOT NULL DEFAULT '{}',
     issuer text NOT NULL,
     issued_at timestamptz NOT NULL,
     -- a two-step command is 'proposed' until confirmed; only 'pending' ones are ever sent
@@ -245,11 +247,19 @@ CREATE TABLE command (
     sent_at timestamptz,
     finished_at timestamptz,
     lease_epoch bigint,
+    -- whose command it is: of the controller that the vehicle had then; NULL for a rule's and for what stops
+    control_epoch bigint,
+    -- the site that a drone was sent to by it: the one named, or the nearest
+    sent_to text,
+    -- what its issuer was told that it would do
+    preview_ja text,
+    preview_en text,
     outcome text,
     UNIQUE (issuer, idempotency_key)
 );
 CREATE INDEX command_pending ON command (vehicle_id, issued_at) WHERE state IN ('pending', 'sent');
 CREATE INDEX command_vehicle ON command (vehicle_id, issued_at DESC);
+CREATE INDEX command_mission ON command (mission_id, issued_at DESC);
 CREATE INDEX command_issued ON command (issued_at);
 
 -- Listeners learn which table changed; what changed they read from the table. For each row, since a statement
@@ -259,13 +269,19 @@ BEGIN
     PERFORM pg_notify('todoke_changed', TG_TABLE_NAME);
     RETURN NULL;
 END $$;
+-- What is one vehicle's is told with its id: of many hundred vehicles only one has to look.
+CREATE FUNCTION notify_vehicle_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('todoke_changed', TG_TABLE_NAME || ' ' || NEW.vehicle_id);
+    RETURN NULL;
+END $$;
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON delivery_order
     FOR EACH ROW EXECUTE FUNCTION notify_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON mission
-    FOR EACH ROW EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_vehicle_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON planning_run
     FOR EACH ROW EXECUTE FUNCTION notify_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON command
-    FOR EACH ROW EXECUTE FUNCTION notify_changed();
+    FOR EACH ROW EXECUTE FUNCTION notify_vehicle_changed();
 CREATE TRIGGER notify_changed AFTER INSERT OR UPDATE ON vehicle
     FOR EACH ROW EXECUTE FUNCTION notify_changed();

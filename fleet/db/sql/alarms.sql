@@ -75,15 +75,16 @@ SELECT a.* FROM alarm a JOIN vehicle v ON a.source_kind = 'vehicle' AND v.vehicl
 WHERE a.ended_at IS NULL AND a.standing AND v.retired_at IS NOT NULL
 
 -- name: idle_processes
--- 'gateway_silent' is what others say of a gateway.
+-- 'gateway_silent' is what others say of a gateway, the others what is said of people, orders and receivers.
 SELECT DISTINCT a.source_id FROM alarm a
-WHERE a.source_kind = 'process' AND a.code <> 'gateway_silent' AND a.ended_at IS NULL AND a.standing
+WHERE a.source_kind = 'process' AND a.code NOT IN ('gateway_silent', 'pilot_silent', 'feed_silent', 'medical_late')
+    AND a.ended_at IS NULL AND a.standing
     AND NOT EXISTS (SELECT 1 FROM lease l
         WHERE split_part(l.holder, '/', 1) = a.source_id AND l.expires_wall > clock_timestamp())
 
 -- name: of_gone
 SELECT * FROM alarm
-WHERE source_kind = 'process' AND code <> 'gateway_silent' AND ended_at IS NULL AND standing
+WHERE source_kind = 'process' AND code NOT IN ('gateway_silent', 'pilot_silent', 'feed_silent', 'medical_late') AND ended_at IS NULL AND standing
     AND source_id = ANY(%(names)s)
 
 -- name: silent_gateways

@@ -1,6 +1,9 @@
 -- name: insert
 INSERT INTO mission_track (mission_id, given) VALUES (%(mission_id)s, %(given)s)
 
+-- name: update
+UPDATE mission_track SET given = %(given)s WHERE mission_id = %(mission_id)s
+
 -- name: one_launch_at_a_time
 SELECT pg_advisory_xact_lock(hashtextextended('launch:' || %(region_id)s, 0))
 

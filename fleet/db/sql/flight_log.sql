@@ -171,7 +171,12 @@ WHERE vehicle_id = %(vehicle_id)s AND t >= %(start)s AND t <= %(end)s AND lat_e7
 ORDER BY abs(extract(epoch FROM t - %(t)s)) LIMIT 1
 
 -- name: missions_between
-SELECT m.mission_id, m.state, m.reason, m.trip, m.accepted_by, m.started_at, m.ended_at FROM mission m
+-- Who flies a mission is who accepted its launch, and whoever took control of it on the way.
+SELECT m.mission_id, m.state, m.reason, m.trip, m.accepted_by, m.started_at, m.ended_at,
+    (SELECT coalesce(array_agg(a.detail ->> 'to' ORDER BY a.audit_id), '{}') FROM audit a
+        WHERE a.subject_kind = 'vehicle' AND a.subject_id = m.vehicle_id AND a.action IN ('control.take', 'control.accept')
+            AND a.at >= m.started_at AND a.at <= coalesce(m.ended_at, 'infinity')) AS took_over
+FROM mission m
 WHERE m.vehicle_id = %(vehicle_id)s AND m.started_at <= %(ended_at)s
     AND coalesce(m.ended_at, 'infinity') >= %(began_at)s
 ORDER BY m.started_at
@@ -184,7 +189,7 @@ ORDER BY t LIMIT %(limit)s
 -- name: turned_between
 SELECT e.at, e.to_state, e.cause FROM mission_event e JOIN mission m USING (mission_id)
 WHERE m.vehicle_id = %(vehicle_id)s AND e.at >= %(began_at)s AND e.at <= %(ended_at)s
-    AND e.to_state IN ('held', 'returning', 'aborted', 'failed')
+    AND e.to_state IN ('held', 'returning', 'aborted', 'failed') AND e.from_state IS DISTINCT FROM e.to_state
 ORDER BY e.at, e.event_id LIMIT %(limit)s
 
 -- name: asked_between
@@ -204,7 +209,10 @@ SELECT scanned_to FROM operation_scan FOR UPDATE SKIP LOCKED
 INSERT INTO operation_scan (scanned_to) VALUES ('2000-01-01T00:00:00Z') ON CONFLICT DO NOTHING
 
 -- name: ended_operations
-SELECT m.mission_id, m.vehicle_id, m.region_id, m.state, m.reason, m.trip, m.accepted_by, m.started_at, m.ended_at
+SELECT m.mission_id, m.vehicle_id, m.region_id, m.state, m.reason, m.trip, m.accepted_by, m.started_at, m.ended_at,
+    (SELECT coalesce(array_agg(a.detail ->> 'to' ORDER BY a.audit_id), '{}') FROM audit a
+        WHERE a.subject_kind = 'vehicle' AND a.subject_id = m.vehicle_id AND a.action IN ('control.take', 'control.accept')
+            AND a.at >= m.started_at AND a.at <= coalesce(m.ended_at, 'infinity')) AS took_over
 FROM mission m JOIN vehicle v USING (vehicle_id)
 WHERE v.kind = 'robot' AND m.started_at IS NOT NULL AND m.ended_at >= %(since)s AND m.ended_at >= m.started_at
     AND NOT EXISTS (SELECT FROM log_entry e WHERE e.mission_id = m.mission_id AND e.kind = 'operation')

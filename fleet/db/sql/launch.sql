@@ -40,8 +40,8 @@ RETURNING *
 SELECT * FROM airspace_check WHERE region_id = %(region_id)s ORDER BY checked_at DESC, check_id DESC LIMIT 1
 
 -- name: declare
-INSERT INTO emergency_airspace (airspace_id, region_id, name, ring, begins_at, ends_at, declared_at, declared_by)
-VALUES (%(airspace_id)s, %(region_id)s, %(name)s, %(ring)s, %(begins_at)s, %(ends_at)s, %(at)s, %(actor)s)
+INSERT INTO emergency_airspace (airspace_id, region_id, name, kind, ring, begins_at, ends_at, declared_at, declared_by)
+VALUES (%(airspace_id)s, %(region_id)s, %(name)s, %(kind)s, %(ring)s, %(begins_at)s, %(ends_at)s, %(at)s, %(actor)s)
 RETURNING *
 
 -- name: withdraw
@@ -69,8 +69,8 @@ RETURNING *
 SELECT category, most, source, set_at, set_by FROM pilot_limit WHERE region_id = %(region_id)s
 
 -- name: airborne_of
--- The drones of a category that a pilot has sent up and that are not back.
-SELECT m.vehicle_id FROM mission m JOIN vehicle v USING (vehicle_id)
-WHERE m.region_id = %(region_id)s AND m.accepted_by = %(pilot)s AND v.kind = 'drone' AND v.category = %(category)s
+-- The drones of a category in the air that a pilot controls now.
+SELECT m.vehicle_id FROM mission m JOIN vehicle v USING (vehicle_id) LEFT JOIN vehicle_control c USING (vehicle_id)
+WHERE m.region_id = %(region_id)s AND coalesce(c.pilot, m.accepted_by) = %(pilot)s AND v.kind = 'drone' AND v.category = %(category)s
     AND m.mission_id <> %(mission_id)s AND m.state IN ('starting', 'underway', 'held', 'returning')
 ORDER BY m.vehicle_id

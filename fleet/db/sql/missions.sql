@@ -47,7 +47,8 @@ SELECT * FROM mission WHERE vehicle_id = %(vehicle_id)s AND state = 'accepted' O
 -- name: troubled
 -- What became of the last mission that somebody had begun to carry out, and whether it still calls for an answer.
 SELECT m.mission_id, m.state, m.reason, m.changed_at,
-    (SELECT count(*) FROM mission_event me WHERE me.mission_id = m.mission_id AND me.to_state = 'starting') AS attempts,
+    (SELECT count(*) FROM mission_event me WHERE me.mission_id = m.mission_id AND me.to_state = 'starting'
+        AND me.from_state IS DISTINCT FROM me.to_state) AS attempts,
     EXISTS (SELECT 1 FROM mission_order mo WHERE mo.mission_id = m.mission_id AND mo.open) AS parcels_aboard
 FROM mission m
 WHERE m.vehicle_id = %(vehicle_id)s AND m.state NOT IN ('planned', 'cancelled')
@@ -65,6 +66,10 @@ SELECT m.mission_id, m.state, count(*) AS parcels FROM mission m JOIN mission_or
 WHERE m.vehicle_id = %(vehicle_id)s AND mo.open AND m.state IN ('completed', 'aborted', 'failed', 'cancelled')
 GROUP BY m.mission_id, m.state
 LIMIT 1
+
+-- name: left_with
+SELECT m.* FROM mission m JOIN mission_order mo USING (mission_id)
+WHERE mo.order_id = %(order_id)s AND mo.open AND m.ended_at IS NOT NULL
 
 -- name: busy_until
 SELECT vehicle_id, max(planned_arrive) AS planned_arrive FROM mission
@@ -95,11 +100,17 @@ UPDATE mission SET step = %(step)s WHERE mission_id = %(mission_id)s AND step <>
 INSERT INTO mission_event (mission_id, at, from_state, to_state, cause)
 VALUES (%(mission_id)s, %(at)s, %(from_state)s, %(to_state)s, %(cause)s)
 
+-- name: note
+INSERT INTO mission_event (mission_id, at, from_state, to_state, cause)
+SELECT mission_id, %(at)s, state, state, %(words)s FROM mission WHERE mission_id = %(mission_id)s
+
 -- name: events
 SELECT at, from_state, to_state, cause FROM mission_event WHERE mission_id = %(mission_id)s ORDER BY event_id
 
 -- name: start_attempts
-SELECT count(*) AS attempts FROM mission_event WHERE mission_id = %(mission_id)s AND to_state = 'starting'
+-- A change of hands is an event of the same state.
+SELECT count(*) AS attempts FROM mission_event
+WHERE mission_id = %(mission_id)s AND to_state = 'starting' AND from_state IS DISTINCT FROM to_state
 
 -- name: orders
 SELECT mo.order_id, mo.step, mo.open, o.state FROM mission_order mo JOIN delivery_order o USING (order_id)

@@ -57,6 +57,9 @@ UPDATE delivery_order SET state = %(to_state)s, reason = %(reason)s, changed_at 
     reason_cause = CASE WHEN %(reason)s::text IS NOT NULL THEN coalesce(%(reason_cause)s, reason_cause) END
 WHERE order_id = %(order_id)s
 
+-- name: fetch_from
+UPDATE delivery_order SET pickup_site = %(site_id)s, changed_at = %(at)s WHERE order_id = %(order_id)s
+
 -- name: set_reason
 -- A soft cause does not take the place of a hard one.
 UPDATE delivery_order SET reason = %(reason)s, reason_cause = %(reason_cause)s, changed_at = %(at)s
@@ -65,6 +68,10 @@ WHERE order_id = %(order_id)s AND (NOT %(soft)s OR coalesce(reason_cause = ANY(%
 -- name: insert_event
 INSERT INTO order_event (order_id, at, from_state, to_state, cause)
 VALUES (%(order_id)s, %(at)s, %(from_state)s, %(to_state)s, %(cause)s)
+
+-- name: note
+INSERT INTO order_event (order_id, at, from_state, to_state, cause)
+SELECT order_id, %(at)s, state, state, %(words)s FROM delivery_order WHERE order_id = %(order_id)s
 
 -- name: events
 SELECT at, from_state, to_state, cause FROM order_event WHERE order_id = %(order_id)s ORDER BY event_id

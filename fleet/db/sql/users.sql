@@ -46,3 +46,6 @@ UPDATE app_user SET disabled = true WHERE user_id = %(user_id)s RETURNING user_i
 
 -- name: end_sessions
 DELETE FROM session WHERE user_id = %(user_id)s
+
+-- name: is_pilot
+SELECT 1 FROM app_user WHERE user_id = %(user_id)s AND role = 'pilot' AND NOT disabled
