@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,8 @@ from tests.integration.day import Watcher, eventually, service
 
 SPEED = 4
 USERS = {
-    "pilot": "demo",
+    # Who has accepted the launches: another pilot would have to be given control first.
+    "pilot": "pilot",
     "dispatcher": "dispatcher",
     "ground_crew": "crew",
     "administrator": "admin",
@@ -32,7 +33,7 @@ USERS = {
 
 @dataclass(frozen=True, slots=True)
 class RunningDay:
-    """A service with a drone and a robot on their missions; its scripted staff has gone home."""
+    """A service with a drone and a robot on their missions and a drone to spare; its scripted staff has gone home."""
 
     url: str
     loop: asyncio.AbstractEventLoop
@@ -66,14 +67,19 @@ class RunningDay:
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            # Who hangs for long is replaced.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 async def _live(home: Path, begun: Future[RunningDay], stop: asyncio.Event) -> None:
-    async with service(home, speed=SPEED) as running, begin(DayPlan(), village_region(1), running.runtime) as day:
+    async with (
+        service(home, speed=SPEED) as running,
+        begin(DayPlan(drones=2), village_region(1), running.runtime) as day,
+    ):
         watcher = Watcher(running, day)
         async with day.at_work():
-            await eventually("both vehicles are under way", watcher.both_are_under_way, within_s=90)
+            await eventually("both vehicles are under way", watcher.both_are_under_way, within_s=130)
         begun.set_result(RunningDay(day.runtime.api_url, asyncio.get_running_loop(), day))
         await stop.wait()
 
@@ -95,7 +101,7 @@ def running_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDay
     thread = threading.Thread(target=live, name="day")
     thread.start()
     try:
-        day = begun.result(timeout=150)
+        day = begun.result(timeout=190)
         yield day
         day.loop.call_soon_threadsafe(stop.set)
     finally:

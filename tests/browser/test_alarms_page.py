@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import warnings
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 from playwright.async_api import Locator, expect
 
-from fleet import live, users
 from fleet.alarm_keeper import AlarmKeeper
 from fleet.alarms import AlarmBook
-from hardware.link import Activity, VehicleState
-from routing.geo import Position
 from telemetry.monitors.finding import Finding
 from tests.api_kit import Api
-from tests.browser.console_page import ConsolePage, missing, open_browser
+from tests.browser.console_page import missing
+from tests.browser.played_gateway import played
 from tests.fleet_kit import until
 
 MISSING = missing()
@@ -28,67 +22,13 @@ if MISSING:
     warnings.warn(f"BROWSER TESTS DO NOT RUN: {MISSING}", stacklevel=1)
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"BROWSER TESTS DO NOT RUN: {MISSING}")
 
-FLYING = VehicleState(connected=True, activity=Activity.MISSION, armed=True, on_ground=False, battery_pct=61.0)
-
-
-@dataclass(slots=True)
-class Gateway:
-    """Publishes two vehicles and itself as a gateway does; ``findings`` are what its monitors see."""
-
-    api: Api
-    keeper: AlarmKeeper
-    findings: dict[str, list[Finding]] = field(default_factory=dict)
-    of_process: list[Finding] = field(default_factory=list)
-    stores: bool = True
-
-    async def run(self) -> None:
-        """Look and publish five times a second."""
-        site = self.api.world.region.sites[0].position
-        while True:
-            now, speed = self.api.context.clock.now(), self.api.context.clock.speed
-            views = []
-            for number, vehicle_id in enumerate(("drone-1", "robot-1")):
-                place = Position(site.lat + 0.003 * (number + 1), site.lon, site.alt_amsl_m + 60)
-                state = replace(FLYING, t=now, position=place)
-                found = self.findings.get(vehicle_id, [])
-                alarms = self.keeper.book.take("vehicle", vehicle_id, found, at=now, speed=speed)
-                views.append(live.vehicle_snapshot(vehicle_id, state, None, gateway="gateway-1", alarms=alarms))
-            own = self.keeper.book.take("process", "gateway-1", self.of_process, at=now, speed=speed)
-            process = {"name": "gateway-1", "alarms": [asdict(alarm) for alarm in own]}
-            self.api.context.live.take(live.encode_snapshot("gateway-1", now, views, process))
-            if self.stores:
-                await self.keeper.once()
-            await asyncio.sleep(0.2)
-
-
-@asynccontextmanager
-async def _console(api: Api) -> AsyncIterator[tuple[ConsolePage, Gateway]]:
-    await api.world.drone("drone-1")
-    await api.world.robot("robot-1")
-    await api.world.user("kato", "pilot")
-    async with api.world.database.transaction() as conn:
-        link = await users.new_link(conn, "kato")
-    gateway = Gateway(api, AlarmKeeper(AlarmBook(), api.world.database, actor="gateway-1"))
-    running = asyncio.create_task(gateway.run())
-    try:
-        async with api.served() as address, open_browser() as browser:
-            console = await ConsolePage.open(browser, language="ja-JP")
-            await console.sign_in_by_link(f"http://{address}/#sign-in={link}")
-            yield console, gateway
-            assert console.faults == []
-            await console.close()
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-
 
 async def _in_state(row: Locator, state: str) -> None:
     await expect(row).to_have_attribute("data-state", state)
 
 
 async def test_a_pilot_acknowledges_shelves_and_sees_what_is_over(api: Api) -> None:
-    async with _console(api) as (console, gateway):
+    async with played(api) as (console, gateway):
         page = console.page
         gateway.findings = {
             "drone-1": [
@@ -113,8 +53,9 @@ async def test_a_pilot_acknowledges_shelves_and_sees_what_is_over(api: Api) -> N
         await acknowledge.focus()
         await page.keyboard.press("Enter")
         await expect(page.get_by_test_id("known-robot-1-holds_unasked")).to_be_visible()
-        stored = await api.world.one("SELECT state, acknowledged_by FROM alarm WHERE code = 'holds_unasked'")
-        assert (stored["state"], stored["acknowledged_by"]) == ("acknowledged", "kato")
+        seen = "SELECT acknowledged_by FROM alarm WHERE code = 'holds_unasked' AND state = 'acknowledged'"
+        await until(lambda: api.world.rows(seen))
+        assert (await api.world.one(seen))["acknowledged_by"] == "kato"
 
         await page.get_by_test_id("shelve-robot-1-stuck").click()
         await expect(page.get_by_test_id("shelf-done-robot-1-stuck")).to_be_disabled()
@@ -143,7 +84,7 @@ async def test_a_pilot_acknowledges_shelves_and_sees_what_is_over(api: Api) -> N
 
 
 async def test_an_alarm_that_cannot_be_stored_is_shown_and_answered_all_the_same(api: Api) -> None:
-    async with _console(api) as (console, gateway):
+    async with played(api) as (console, gateway):
         gateway.stores = False
         gateway.findings = {"drone-1": [Finding("manual", True)], "robot-1": [Finding("silent", True)]}
         manual = console.page.get_by_test_id("alarm-drone-1-manual")

@@ -48,7 +48,7 @@ async def test_the_past_is_looked_at_without_commands_and_left_by_one_click(worl
         link = await users.new_link(conn, "pilot")
     flying = asyncio.create_task(_live(api))
     async with api.served() as address, open_browser() as browser:
-        console = await ConsolePage.open(browser)
+        console = await ConsolePage.open(browser, drawn=False)
         page = console.page
         page.set_default_timeout(LOADED_MS)
         expect.set_options(timeout=LOADED_MS)

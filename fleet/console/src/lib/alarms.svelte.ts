@@ -10,8 +10,8 @@ export const RANK: Record<Urgency, number> = { urgent: 0, high: 1, medium: 2 };
 const MISSING_MS = 3000;
 // Nobody can have heard more; the oldest are forgotten first.
 const MOST_HEARD = 500;
-/** Raised by others than the process that it is about, so that no snapshot of that one speaks of it. */
-const FROM_OUTSIDE = 'gateway_silent';
+/** Raised by others than the process that they are about, so that no snapshot of that one speaks of them. */
+const FROM_OUTSIDE = new Set(['gateway_silent', 'pilot_silent', 'medical_late', 'feed_silent']);
 
 export interface ShownAlarm extends Alarm {
   /** What tells it from all others that stand: its source, code and key. */
@@ -77,7 +77,7 @@ export class Alarms {
   async acknowledge(alarm: ShownAlarm): Promise<void> {
     if (alarm.stored && alarm.alarm_id) this.take([await api.acknowledgeAlarm(alarm.alarm_id)]);
     else {
-      this.#noted.add(`${alarm.name}@${alarm.since}`);
+      this.#noted.add(occurrence(alarm.name, alarm.since));
       this.#unstored.delete(alarm.name);
       this.#show();
     }
@@ -116,14 +116,20 @@ export class Alarms {
     const known = this.#rows.get(row.alarm_id);
     if (known && stamp(known) > stamp(row)) return;
     this.#unstored.delete(nameOf(row, row));
+    if (row.state === 'unacknowledged' && this.#noted.delete(occurrence(nameOf(row, row), row.since))) this.#pass(row);
     this.#rows.set(row.alarm_id, { ...known, ...row, takenMs: performance.now() });
+  }
+
+  /** Hands on what was acknowledged here before it was stored; if that fails, it is open again. */
+  #pass(row: AlarmRow): void {
+    api.acknowledgeAlarm(row.alarm_id).then((answer) => this.take([answer]), () => this.readList());
   }
 
   #hearOf(source: Source, alarms: Alarm[] = []): void {
     const named = new Map(alarms.map((alarm) => [nameOf(source, alarm), alarm]));
     const before = this.#live.get(`${source.source_kind}/${source.source_id}`)?.alarms;
     for (const [name, alarm] of before ?? []) {
-      const unanswered = alarm.state === 'unacknowledged' && !this.#noted.has(`${name}@${alarm.since}`);
+      const unanswered = alarm.state === 'unacknowledged' && !this.#noted.has(occurrence(name, alarm.since));
       const stored = alarm.alarm_id !== null && this.#rows.has(alarm.alarm_id);
       if (!named.has(name) && unanswered && !stored) {
         this.#unstored.set(name, { ...this.#fromLive(name, source, alarm), state: 'returned', standing: false });
@@ -156,7 +162,7 @@ export class Alarms {
   #fromRow(row: AlarmRow): ShownAlarm | null {
     const name = nameOf(row, row);
     const heard = this.#live.get(`${row.source_kind}/${row.source_id}`)?.alarms;
-    const gone = row.standing && row.code !== FROM_OUTSIDE && heard !== undefined && !heard.has(name);
+    const gone = row.standing && !FROM_OUTSIDE.has(row.code) && heard !== undefined && !heard.has(name);
     if (!gone) this.#missing.delete(row.alarm_id);
     else if (!this.#missing.has(row.alarm_id)) this.#missing.set(row.alarm_id, performance.now());
     const over = gone && performance.now() - (this.#missing.get(row.alarm_id) ?? 0) > MISSING_MS;
@@ -182,7 +188,7 @@ export class Alarms {
   }
 
   #fromLive(name: string, source: Source, alarm: Alarm): ShownAlarm {
-    const noted = this.#noted.has(`${name}@${alarm.since}`) && alarm.state === 'unacknowledged';
+    const noted = this.#noted.has(occurrence(name, alarm.since)) && alarm.state === 'unacknowledged';
     return {
       ...alarm,
       ...source,
@@ -220,4 +226,6 @@ export class Alarms {
   }
 }
 
+/** One occurrence of an alarm, however its moment is written. */
+const occurrence = (name: string, since: string | null): string => `${name}@${Date.parse(since ?? '')}`;
 const stamp = (row: AlarmRow): number => Date.parse(row.changed_at ?? row.at ?? '') || 0;

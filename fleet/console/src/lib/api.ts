@@ -1,8 +1,10 @@
 /** Speaks to the service: every request has a time-out, every failure becomes an `ApiProblem`. */
 
 import type {
-  AlarmDefinition, AlarmRow, Command, CommandKind, LaunchConditions, Me, Mission, Order, OrderDetail, Outcome, PlanRun, Region, SignedIn, TrackPoint, Vehicle, WeatherReport,
+  AlarmDefinition, AlarmRow, Command, CommandKind, CommandParams, LaunchConditions, Me, Mission, Order, OrderDetail,
+  Outcome, PlanRun, Region, SignedIn, TrackPoint, Vehicle, WeatherReport,
 } from './types';
+import type { AircraftReport, ControlMove, ControlRow, DoneByRule, DutyRow, GroundCheck, MannedAircraft, MissionFence } from './types_pilot';
 
 export const TIMEOUT_MS = 10_000;
 
@@ -26,6 +28,21 @@ export class ApiProblem extends Error {
   /** Whether asking again may help: no answer, or the service is starting, stopping or overloaded. */
   get passing(): boolean {
     return this.kind !== 'answer' || this.status >= 500;
+  }
+
+  /** The service has no such route: it is older than this console. */
+  get absent(): boolean {
+    return this.kind === 'answer' && (this.status === 404 || this.status === 405);
+  }
+}
+
+/** What a request brings, or null when the service does not have it. */
+export async function orAbsent<T>(work: Promise<T>): Promise<T | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof ApiProblem && error.absent) return null;
+    throw error;
   }
 }
 
@@ -60,7 +77,7 @@ async function problemOf(response: Response): Promise<ApiProblem> {
 }
 
 interface RequestOptions {
-  method?: 'GET' | 'POST';
+  method?: 'GET' | 'POST' | 'DELETE';
   json?: unknown;
   text?: { body: string; type: string };
   timeoutMs?: number;
@@ -181,12 +198,39 @@ export const api = {
   },
 
   commands: async () => (await request<{ commands: Command[] }>('api/commands')).commands,
-  command: (vehicleId: string, kind: CommandKind, idempotency_key: string, timeoutMs: number) =>
-    post<Command>(`api/vehicles/${id(vehicleId)}/commands`, { kind, idempotency_key }, { timeoutMs }),
+  command: (
+    vehicleId: string, kind: CommandKind, idempotency_key: string, timeoutMs: number, params: CommandParams = {},
+  ) => {
+    const body = Object.keys(params).length > 0 ? { kind, idempotency_key, params } : { kind, idempotency_key };
+    return post<Command>(`api/vehicles/${id(vehicleId)}/commands`, body, { timeoutMs });
+  },
+  preview: (vehicleId: string, kind: CommandKind) =>
+    post<Pick<Command, 'preview_ja' | 'preview_en'>>(`api/vehicles/${id(vehicleId)}/commands/preview`, { kind }),
   holdAll: (idempotency_key: string, timeoutMs: number) =>
     post<{ commands: Command[] }>('api/region/hold', { idempotency_key }, { timeoutMs }),
   freeze: (vehicleId: string, idempotency_key: string) =>
     post<{ incident_id: string }>('api/incidents', { scope_kind: 'vehicle', scope_id: vehicleId, idempotency_key }),
   confirmCommand: (commandId: string, timeoutMs: number) =>
     post<Command>(`api/commands/${id(commandId)}/confirm`, {}, { timeoutMs }),
+
+  control: async () => (await request<{ control: ControlRow[] }>('api/control')).control,
+  moveControl: (vehicleId: string, move: ControlMove, to?: string) =>
+    post<unknown>(`api/vehicles/${id(vehicleId)}/control/${move}`, to === undefined ? {} : { to }),
+  duty: async () => (await request<{ duty: DutyRow[] }>('api/duty')).duty,
+  moveDuty: (move: 'start' | 'end' | 'beat') => post<unknown>(`api/duty/${move}`),
+
+  aircraft: async () => (await request<{ aircraft: MannedAircraft[] }>('api/airspace/aircraft')).aircraft,
+  reportAircraft: (report: AircraftReport) => post<unknown>('api/airspace/aircraft', report),
+  forgetAircraft: (ident: string) =>
+    request<unknown>(`api/airspace/aircraft/${id(ident)}`, { method: 'DELETE' }),
+  contingencies: async () => (await request<{ contingencies: DoneByRule[] }>('api/contingencies')).contingencies,
+
+  missionFence: async (missionId: string): Promise<MissionFence> => {
+    const { fence, rally } = await request<Partial<MissionFence>>(`api/missions/${id(missionId)}`);
+    return { fence: fence ?? null, rally: rally ?? [] };
+  },
+  groundChecks: async (missionId: string) =>
+    (await request<{ checks: GroundCheck[] }>(`api/missions/${id(missionId)}/checks`)).checks,
+  check: (missionId: string, check: string, ok: boolean, note: string | null) =>
+    post<unknown>(`api/missions/${id(missionId)}/checks`, { check, ok, note }),
 };

@@ -5,12 +5,13 @@ import { clock } from './clock.svelte';
 import { i18n, t, term } from './i18n.svelte';
 import { inWords, notices } from './notices.svelte';
 import { app } from './state.svelte';
-import type { Command, CommandKind } from './types';
+import type { Command, CommandKind, CommandParams } from './types';
 import { COMMANDS } from './words';
 
 /** A hold that got no answer is sent again with the same key: the service takes it once. */
 const HOLD_ATTEMPTS = 3;
 const COMMAND_TIMEOUT_MS = 4000;
+const FORETELL_APART_MS = 5000;
 
 export interface Proposal {
   command: Command;
@@ -26,21 +27,30 @@ class CommandDesk {
   problems = $state<Record<string, string>>({});
 
   holdingAll = $state(false);
+  /** What a hold would do, by vehicle, for whoever is about to touch it. */
+  foretold = $state<Record<string, Pick<Command, 'preview_ja' | 'preview_en'>>>({});
+  #foretoldMs: Record<string, number> = {};
 
   async hold(vehicleId: string): Promise<void> {
-    // A second touch while the first is on its way must not be lost if the first never arrives: it is
-    // its own command, and holding twice does no harm.
+    await this.#stop(vehicleId, 'hold', t('holdNotSent'));
+  }
+
+  /** Cuts the drives, where the maker offers that. */
+  async emergencyStop(vehicleId: string): Promise<void> {
+    await this.#stop(vehicleId, 'emergency_stop', t('emergencyNotSent'));
+  }
+
+  /** Gives a command that needs no second step: what a vehicle that stands and waits is told. */
+  async give(vehicleId: string, kind: CommandKind, params: CommandParams): Promise<void> {
+    if (this.busy[vehicleId]) return;
     delete this.problems[vehicleId];
-    delete this.proposals[vehicleId];
-    this.busy[vehicleId] = 'hold';
-    const key = newKey();
+    this.busy[vehicleId] = kind;
     try {
-      await this.#untilAnswered(() => api.command(vehicleId, 'hold', key, COMMAND_TIMEOUT_MS));
+      await api.command(vehicleId, kind, newKey(), COMMAND_TIMEOUT_MS, params);
     } catch (error) {
-      this.problems[vehicleId] = `${t('holdNotSent')}: ${inWords(error)}`;
-      notices.error(`${vehicleId}: ${t('holdNotSent')}`, error);
+      this.#failed(vehicleId, kind, error);
     } finally {
-      delete this.busy[vehicleId];
+      if (this.busy[vehicleId] === kind) delete this.busy[vehicleId];
       app.refresh('commands');
     }
   }
@@ -60,15 +70,18 @@ class CommandDesk {
     }
   }
 
-  async propose(vehicleId: string, kind: CommandKind): Promise<void> {
+  /** Takes the first step of two; returns whether it was proposed. */
+  async propose(vehicleId: string, kind: CommandKind, params: CommandParams = {}): Promise<boolean> {
     delete this.problems[vehicleId];
     this.busy[vehicleId] = kind;
     try {
-      const command = await api.command(vehicleId, kind, newKey(), COMMAND_TIMEOUT_MS);
-      if (this.busy[vehicleId] !== kind) return; // A hold overtook it: it is left to expire.
+      const command = await api.command(vehicleId, kind, newKey(), COMMAND_TIMEOUT_MS, params);
+      if (this.busy[vehicleId] !== kind) return false; // A hold overtook it: it is left to expire.
       if (command.state === 'proposed') this.proposals[vehicleId] = { command, sending: false };
+      return true;
     } catch (error) {
-      this.problems[vehicleId] = `${term(COMMANDS, kind)}: ${inWords(error)}`;
+      this.#failed(vehicleId, kind, error);
+      return false;
     } finally {
       if (this.busy[vehicleId] === kind) delete this.busy[vehicleId];
       app.refresh('commands');
@@ -83,7 +96,7 @@ class CommandDesk {
     try {
       await api.confirmCommand(command.command_id, COMMAND_TIMEOUT_MS);
     } catch (error) {
-      this.problems[vehicleId] = `${term(COMMANDS, command.kind)}: ${inWords(error)}`;
+      this.#failed(vehicleId, command.kind, error);
     } finally {
       this.drop(vehicleId, command.command_id);
       app.refresh('commands');
@@ -107,6 +120,46 @@ class CommandDesk {
   description(command: Command): string {
     const text = i18n.language === 'ja' ? command.description_ja : command.description_en;
     return text ?? term(COMMANDS, command.kind);
+  }
+
+  /** Asks what a hold would do; that nobody can tell keeps nobody from holding. */
+  async foretellHold(vehicleId: string): Promise<void> {
+    const now = performance.now();
+    if (now - (this.#foretoldMs[vehicleId] ?? -Infinity) < FORETELL_APART_MS) return;
+    this.#foretoldMs[vehicleId] = now;
+    try {
+      this.foretold[vehicleId] = await api.preview(vehicleId, 'hold');
+    } catch {
+      delete this.foretold[vehicleId];
+    }
+  }
+
+  /** What it will do to this vehicle now, if the service says so. */
+  preview(command: Pick<Command, 'preview_ja' | 'preview_en'>): string {
+    return (i18n.language === 'ja' ? command.preview_ja : command.preview_en) ?? '';
+  }
+
+  async #stop(vehicleId: string, kind: CommandKind, notSent: string): Promise<void> {
+    // A second touch while the first is on its way must not be lost if the first never arrives: it is
+    // its own command, and stopping twice does no harm.
+    delete this.problems[vehicleId];
+    delete this.proposals[vehicleId];
+    this.busy[vehicleId] = kind;
+    const key = newKey();
+    try {
+      await this.#untilAnswered(() => api.command(vehicleId, kind, key, COMMAND_TIMEOUT_MS));
+    } catch (error) {
+      this.problems[vehicleId] = `${notSent}: ${inWords(error)}`;
+      notices.error(`${vehicleId}: ${notSent}`, error);
+    } finally {
+      if (this.busy[vehicleId] === kind) delete this.busy[vehicleId];
+      app.refresh('commands');
+    }
+  }
+
+  #failed(vehicleId: string, kind: CommandKind, error: unknown): void {
+    const fields = error instanceof ApiProblem ? error.fields.map(({ where, reason }) => `${where}: ${reason}`) : [];
+    this.problems[vehicleId] = [`${term(COMMANDS, kind)}: ${inWords(error)}`, ...fields].join(' / ');
   }
 
   async #untilAnswered<T>(send: () => Promise<T>): Promise<T> {

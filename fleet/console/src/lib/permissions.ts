@@ -2,16 +2,16 @@
 
 import type { Role } from './types';
 
-export type Action = 'command' | 'accept' | 'load' | 'unload' | 'plan' | 'cancel' | 'import' | 'freeze';
+export type Action = 'command' | 'accept' | 'load' | 'unload' | 'plan' | 'cancel' | 'import' | 'freeze' | 'duty' | 'aircraft' | 'check';
 
-const CREW: Action[] = ['load', 'unload'];
-const DISPATCH: Action[] = ['plan', 'cancel', 'import', 'freeze'];
+const CREW: Action[] = ['load', 'unload', 'check'];
+const DISPATCH: Action[] = ['plan', 'cancel', 'import', 'freeze', 'aircraft'];
 
 const ALLOWED: Record<Role, ReadonlySet<Action>> = {
   viewer: new Set(),
   ground_crew: new Set(CREW),
   dispatcher: new Set(DISPATCH),
-  pilot: new Set([...DISPATCH, 'command', 'accept']),
+  pilot: new Set([...DISPATCH, 'command', 'accept', 'duty']),
   // Launches and commands need a pilot, whoever else is signed in.
   administrator: new Set([...CREW, ...DISPATCH]),
 };

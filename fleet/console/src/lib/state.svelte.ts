@@ -1,13 +1,16 @@
 /** What the console knows: who is signed in, the region, and the service's lists, kept fresh. */
 
 import { Alarms } from './alarms.svelte';
+import { Airspace, Journal } from './airspace.svelte';
 import { ApiProblem, api, whenSignedOut } from './api';
+import { Authority } from './authority.svelte';
 import { clock } from './clock.svelte';
 import { t } from './i18n.svelte';
 import { Live } from './live.svelte';
 import { inWords, notices } from './notices.svelte';
 import { mayDo, type Action } from './permissions';
 import { Past } from './past.svelte';
+import { Presence } from './presence.svelte';
 import { Refresher } from './refresher';
 import { Trails, TRAIL_MS } from './trails';
 import type {
@@ -20,6 +23,11 @@ const POLL_MS = 10_000;
 const TRACK_POINTS = 200;
 // What a person has just commanded is followed closely.
 const COMMANDS_APART_MS = 200;
+/** Tables whose changes are told by their own names. */
+const TOPIC_OF: Readonly<Record<string, Topic>> = {
+  vehicle_control: 'control', duty: 'control', pilot_duty: 'control', manned_aircraft: 'aircraft',
+  contingency: 'journal', ground_check: 'checks',
+};
 /** Below this width one section is shown at a time. */
 export const NARROW = '(max-width: 860px)';
 
@@ -37,13 +45,13 @@ class ConsoleState {
 
   vehicles = $state.raw<Vehicle[]>([]);
   /** The latest live state by vehicle. */
-  #now = $state.raw<Readonly<Record<string, VehicleLive>>>({});
+  now = $state.raw<Readonly<Record<string, VehicleLive>>>({});
   /** A past period that is looked at instead; what comes live goes on behind it, and alarms are those of now. */
   past = $state.raw<Past | null>(null);
   /** Somebody chooses which period to look at. */
   choosingPast = $state(false);
   /** What is shown of each vehicle. */
-  live = $derived(this.past ? this.past.live : this.#now);
+  live = $derived(this.past ? this.past.live : this.now);
   orders = $state.raw<Order[] | null>(null);
   missions = $state.raw<Mission[] | null>(null);
   plans = $state.raw<PlanRun[] | null>(null);
@@ -52,6 +60,16 @@ class ConsoleState {
   plansRead = $state.raw<Readonly<Record<string, PlanRun>>>({});
   readonly #trailsNow = new Trails();
   readonly alarms = new Alarms(() => this.#refreshers.alarms.want());
+  readonly authority = new Authority(() => this.user?.user_id, () => this.#refreshers.control.want());
+  readonly airspace = new Airspace(() => this.#refreshers.aircraft.want());
+  readonly journal = new Journal();
+  /** Raised when the ground crew's checks of a mission may have changed. */
+  checksRead = $state(0);
+  /** Vehicles under way that this person controls: somebody has to watch them. */
+  minding = $derived(
+    this.vehicles.map(({ vehicle_id }) => vehicle_id).filter((id) => this.authority.isMine(id) && underWay(this.now[id])),
+  );
+  readonly presence = new Presence(() => mayDo(this.user?.role, 'duty') && this.authority.onDuty);
 
   section = $state<Section>('orders');
   selectedVehicle = $state<string | null>(null);
@@ -59,6 +77,7 @@ class ConsoleState {
   /** The mission that was picked on the timeline, for its card to show itself. */
   pickedMission = $state<string | null>(null);
   timelineOpen = $state(false);
+  journalOpen = $state(false);
   /** The plan whose paths the map shows. */
   shownPlan = $state<string | null>(null);
   /** Raised to ask the map to go to the selected vehicle. */
@@ -67,7 +86,7 @@ class ConsoleState {
   readonly connection = new Live({
     snapshot: (at, vehicles, processes) => this.#hearSnapshot(at, vehicles, processes),
     alarms: (rows, reset) => this.alarms.take(rows, reset),
-    changed: (topics) => topics.forEach((topic) => this.#refreshers[topic]?.want()),
+    changed: (topics) => topics.forEach((topic) => this.#refreshers[TOPIC_OF[topic] ?? topic]?.want()),
     opened: () => this.refreshAll(),
     lost: () => void this.#checkSession(),
   });
@@ -79,6 +98,10 @@ class ConsoleState {
     plans: this.#refresher(async () => void (this.plans = await api.plans())),
     commands: this.#refresher(async () => void (this.commands = await api.commands()), COMMANDS_APART_MS),
     vehicles: this.#refresher(async () => this.#takeVehicles(await api.vehicles())),
+    control: this.#refresher(async () => this.authority.read()),
+    aircraft: this.#refresher(async () => this.airspace.read()),
+    journal: this.#refresher(async () => this.journal.read()),
+    checks: this.#refresher(async () => void (this.checksRead += 1)),
   };
 
   sitesById = $derived(new Map<string, Site>(this.region?.sites.map((site) => [site.site_id, site])));
@@ -243,11 +266,11 @@ class ConsoleState {
     window.clearInterval(this.#pollTimer);
     Object.values(this.#refreshers).forEach((refresher) => refresher.stop());
     this.#trailsNow.clear();
-    this.alarms.clear();
+    [this.alarms, this.authority, this.airspace, this.journal].forEach((known) => known.clear());
     this.plansRead = {};
     this.user = null;
     this.vehicles = this.commands = [];
-    this.#now = {};
+    this.now = {};
     this.orders = this.missions = this.plans = null;
     this.selectedVehicle = this.openOrder = this.shownPlan = this.pickedMission = null;
     this.signInReason = reason;
@@ -257,12 +280,12 @@ class ConsoleState {
   #hearSnapshot(at: string, vehicles: VehicleLive[], processes: ProcessLive[]): void {
     clock.hear(at);
     if (vehicles.length > 0) {
-      const now = { ...this.#now };
+      const now = { ...this.now };
       for (const vehicle of vehicles) {
         now[vehicle.vehicle_id] = vehicle;
         this.#trailsNow.add(vehicle);
       }
-      this.#now = now;
+      this.now = now;
     }
     this.alarms.hear(vehicles, processes);
     if (vehicles.some((v) => !this.vehicles.some((known) => known.vehicle_id === v.vehicle_id))) {
@@ -280,12 +303,12 @@ class ConsoleState {
 
   #takeVehicles(vehicles: Vehicle[]): void {
     const known = new Set(this.vehicles.map((v) => v.vehicle_id));
-    const live = { ...this.#now };
+    const live = { ...this.now };
     for (const vehicle of vehicles) {
       if (vehicle.live && !live[vehicle.vehicle_id]) live[vehicle.vehicle_id] = vehicle.live;
       if (!known.has(vehicle.vehicle_id)) void this.#loadTrack(vehicle.vehicle_id);
     }
-    this.#now = live;
+    this.now = live;
     this.vehicles = vehicles.toSorted(byVehicleId);
   }
 
@@ -319,6 +342,10 @@ class ConsoleState {
 
 const byVehicleId = (a: Vehicle, b: Vehicle): number =>
   a.vehicle_id.localeCompare(b.vehicle_id, 'en', { numeric: true });
+
+const AT_REST: ReadonlySet<string> = new Set(['idle', 'unknown', 'fault']);
+/** Whether a vehicle moves, or holds in the middle of its mission. */
+const underWay = (live: VehicleLive | undefined): boolean => live !== undefined && !AT_REST.has(live.activity);
 
 function byVehicle(commands: Command[]): Map<string, Command[]> {
   const groups = new Map<string, Command[]>();

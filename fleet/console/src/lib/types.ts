@@ -12,7 +12,12 @@ export type MissionState =
 /** What has become of a delivery that nobody saw. */
 export type Outcome = 'delivered' | 'found' | 'lost';
 export type PlanState = 'queued' | 'running' | 'proposed' | 'approved' | 'rejected' | 'failed';
-export type CommandKind = 'hold' | 'resume' | 'return' | 'land';
+export type CommandKind =
+  | 'hold' | 'emergency_stop' | 'cross' | 'clear'
+  | 'resume' | 'return' | 'land' | 'divert' | 'speed' | 'altitude' | 'release' | 'skip' | 'unlock' | 'abort';
+export type CommandParams = Readonly<Record<string, string | number>>;
+/** For what decision of a person a vehicle stands still by itself. */
+export type WaitFor = 'drop_clear' | 'unlock' | 'crossing' | 'resume';
 export type CommandState = 'proposed' | 'pending' | 'sent' | 'done' | 'failed' | 'expired';
 export type HolderKind = 'shelf' | 'vehicle' | 'recipient';
 export type Evidence = 'sensor' | 'inferred' | 'person';
@@ -46,6 +51,8 @@ export interface Site {
   alt_amsl_m: number;
   accepts_drone: boolean;
   accepts_robot: boolean;
+  /** Where drones stand and land. */
+  pads?: [number, number, number][];
 }
 
 export type AltitudeReference = 'agl' | 'amsl' | 'ellipsoid';
@@ -200,6 +207,19 @@ export interface VehicleLive {
   alarms?: Alarm[];
   /** Seconds that a drone which holds has energy to; then it returns by itself. */
   hold_left_s?: number | null;
+  /** The decision of a person that it waits for. */
+  waits?: Wait | null;
+  /** A stop that was sent and that its state does not show yet, in words. */
+  unconfirmed?: string | null;
+}
+
+/** `step` is the mission's step, `node` a robot's node; `until`: it goes on without the decision then, if it does. */
+export interface Wait {
+  what: WaitFor;
+  step: number;
+  since: string;
+  node: string | null;
+  until: string | null;
 }
 
 /** A gateway in a live snapshot. */
@@ -215,6 +235,8 @@ export interface Vehicle {
   kind: VehicleKind;
   home_site: string;
   simulated: boolean;
+  /** Its maker offers a channel for a real emergency stop. */
+  emergency_stop?: boolean;
   live: VehicleLive | null;
 }
 
@@ -349,11 +371,18 @@ export interface Command {
   state: CommandState;
   outcome: string | null;
   expires_at: string;
+  params?: CommandParams;
+  /** What the kind does. */
   description_ja?: string;
   description_en?: string;
+  /** What it will do to this vehicle now: where to, how far, when there, the charge left. */
+  preview_ja?: string | null;
+  preview_en?: string | null;
 }
 
-export type Topic = 'alarms' | 'orders' | 'missions' | 'plans' | 'commands' | 'vehicles';
+export type Topic =
+  | 'alarms' | 'orders' | 'missions' | 'plans' | 'commands' | 'vehicles' | 'control' | 'aircraft' | 'journal'
+  | 'checks';
 
 /** `full`: all vehicles and processes, else those that have changed since the message before. */
 interface Snapshot {

@@ -4,12 +4,14 @@ import type {
   Activity, AlarmState, AltitudeReference, CommandKind, CommandState, Evidence, HolderKind, MissionState, OrderState,
   PlanState, Restriction, Role, Urgency, VehicleKind,
 } from './types';
+import { PILOT_WORDS } from './words_pilot';
 
 export type Language = 'ja' | 'en';
 export type Entry = Readonly<Record<Language, string>>;
 
 /** `{name}` is a place for a value; `t` asks for each one. */
 export const WORDS = {
+  ...PILOT_WORDS,
   appName: { ja: '届け Todoke', en: 'Todoke 届け' },
   console: { ja: '運航コンソール', en: 'Operations console' },
   language: { ja: '言語', en: 'Language' },
@@ -398,9 +400,19 @@ export const PLAN_STATES: Record<PlanState, Entry> = {
 
 export const COMMANDS: Record<CommandKind, Entry> = {
   hold: { ja: '一時停止', en: 'Hold' },
+  emergency_stop: { ja: '非常停止', en: 'Emergency stop' },
+  cross: { ja: '横断', en: 'Cross' },
+  clear: { ja: '降下許可', en: 'Drop point clear' },
   resume: { ja: '再開', en: 'Resume' },
   return: { ja: '帰還', en: 'Return' },
   land: { ja: '着陸', en: 'Land' },
+  divert: { ja: '行き先変更', en: 'Divert' },
+  speed: { ja: '速度変更', en: 'Speed' },
+  altitude: { ja: '高度変更', en: 'Altitude' },
+  release: { ja: '荷物を放す', en: 'Release' },
+  skip: { ja: '届け先を飛ばす', en: 'Skip stop' },
+  unlock: { ja: '解錠', en: 'Unlock' },
+  abort: { ja: '運航打ち切り', en: 'Abort' },
 };
 
 export const COMMAND_STATES: Record<CommandState, Entry> = {

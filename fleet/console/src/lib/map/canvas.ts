@@ -26,6 +26,8 @@ const MARGIN = 0.5;
 export interface Ground {
   zones: string[];
   lanes: string[];
+  sites: string[];
+  at: { lat: number; lon: number };
 }
 
 /** A map of one region in `container`; a click tells of the vehicle there, or of none and the ground. */
@@ -77,6 +79,7 @@ export class RegionCanvas {
       const vehicleId: unknown = hit?.properties.id;
       onClick(typeof vehicleId === 'string' ? vehicleId : null, {
         zones: this.#idsAt(event.point, 'zone-tint'), lanes: this.#idsAt(event.point, 'lane'),
+        sites: this.#idsAt(event.point, 'site', 'hub'), at: { lat: event.lngLat.lat, lon: event.lngLat.lng },
       });
     });
     for (const type of ['mouseenter', 'mouseleave'] as const) {
@@ -148,10 +151,10 @@ export class RegionCanvas {
     this.#map.fitBounds(corners(this.#bounds), { padding: PADDING, duration });
   }
 
-  #idsAt({ x, y }: { x: number; y: number }, layer: string): string[] {
+  #idsAt({ x, y }: { x: number; y: number }, ...layers: string[]): string[] {
     // A finger is not as exact as a line is thin.
     const near: [[number, number], [number, number]] = [[x - 4, y - 4], [x + 4, y + 4]];
-    return [...new Set(this.#map.queryRenderedFeatures(near, { layers: [layer] }).map(({ properties }) => String(properties.id)))];
+    return [...new Set(this.#map.queryRenderedFeatures(near, { layers }).map(({ properties }) => String(properties.id)))];
   }
 
   /** Lays the shading of the terrain under everything; without it the map is paper. */

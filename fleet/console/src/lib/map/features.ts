@@ -10,7 +10,7 @@ import { drawnOnce, wayBack } from './paths';
 import { siteIcon, vehicleIcon } from './symbols';
 
 type Properties = Record<string, string | number | boolean | null>;
-const feature = (geometry: Geometry, properties: Properties = {}): Feature => ({
+export const feature = (geometry: Geometry, properties: Properties = {}): Feature => ({
   type: 'Feature', geometry, properties,
 });
 export const collection = (features: Feature[] = []): FeatureCollection => ({
@@ -125,6 +125,7 @@ export function sites(region: Region, active: ReadonlySet<string>): FeatureColle
       feature(
         { type: 'Point', coordinates: [site.lon, site.lat] },
         {
+          id: site.site_id,
           name: nameOf(site),
           icon: siteIcon(site),
           hub: site.kind === 'hub',

@@ -2,10 +2,12 @@
 
 import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from 'maplibre-gl';
 import { collection } from './features';
+import { aircraftLayers, fenceLayers, OVERLAY_SOURCES, pickLayers } from './overlay_style';
 
 export const FONT = 'Noto Sans JP';
 export const SOURCES = [
   'outside', 'grid', 'land', 'ways', 'zones', 'lanes', 'obstacles', 'sites', 'routes', 'trails', 'vehicles',
+  ...OVERLAY_SOURCES,
 ] as const;
 /** The layer below which the shading of the terrain goes. */
 export const ABOVE_TERRAIN = 'forest';
@@ -253,6 +255,6 @@ export function emptyStyle(): StyleSpecification {
     sources: Object.fromEntries(
       SOURCES.map((name) => [name, { type: 'geojson', data: collection() }]),
     ),
-    layers: [...ground, ...obstacles, ...movement, ...marks],
+    layers: [...ground, ...fenceLayers, ...obstacles, ...movement, ...pickLayers, ...marks, ...aircraftLayers],
   };
 }

@@ -3,6 +3,7 @@
 import type { Map as MapLibreMap } from 'maplibre-gl';
 import type { Site, VehicleKind } from '../types';
 import type { Tone } from '../vehicle';
+import { AIRCRAFT_COLOUR } from './overlay_style';
 
 const RATIO = 2;
 
@@ -187,6 +188,28 @@ const mast: Painter = (draw) => {
   }
 };
 
+/** An aircraft with people aboard, nose up; `still`: nobody knows where it is heading. */
+const manned = (colour: string, still: boolean): Painter => (draw) => {
+  draw.lineJoin = draw.lineCap = 'round';
+  for (const [stroke, width] of [['#fff', 9], [colour, 4.5]] as const) {
+    draw.strokeStyle = stroke;
+    draw.lineWidth = width;
+    draw.beginPath();
+    if (still) draw.arc(20, 20, 12, 0, 2 * Math.PI);
+    draw.moveTo(20, still ? 13 : 5);
+    draw.lineTo(20, still ? 27 : 35);
+    draw.moveTo(still ? 13 : 5, still ? 20 : 21);
+    draw.lineTo(20, still ? 20 : 15);
+    draw.lineTo(still ? 27 : 35, still ? 20 : 21);
+    if (!still) {
+      draw.moveTo(14, 34);
+      draw.lineTo(20, 31);
+      draw.lineTo(26, 34);
+    }
+    draw.stroke();
+  }
+};
+
 export const SITE_COLOURS = { both: '#1b2733', drone: '#2563a8', robot: '#0b7a5c' } as const;
 
 /** The picture of a site: what it is for, and at a drop point who may deliver there. */
@@ -231,4 +254,6 @@ export function addSymbols(map: MapLibreMap): void {
   add('pylon', 16, pylon);
   add('mast', 24, mast);
   add('hatch', 12, hatch);
+  add('manned', 40, manned(AIRCRAFT_COLOUR, false));
+  add('manned-still', 40, manned(AIRCRAFT_COLOUR, true));
 }
