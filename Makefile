@@ -94,7 +94,7 @@ demo: setup ## Run a region with simulated drones and robots (ARGS="--help" for 
 	@$(BIN)/todoke demo $(ARGS)
 
 test: setup ## Run the tests (ARGS="tests/unit -k clock" for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone and not slow" $(ARGS) || [ $$? = 5 ]
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone and not slow" $(ARGS) || [ $$? = 5 ]
 	@$(BIN)/python -m pytest -m "alone and not slow" $(ARGS) || [ $$? = 5 ]
 
 lint: setup ## Check style, types, and the direction of imports

@@ -12,7 +12,7 @@ from hardware.mavlink.fence_items import fence_items, rally_items
 from hardware.mavlink.translate import Item, ItemPlan, difference
 from hardware.mission import Mission
 
-TRANSFER_ATTEMPTS = 3
+TRANSFER_ATTEMPTS = 5
 """How often a list is carried over before it counts as not answered; MAVSDK repeats single items by itself."""
 
 _NAMES = {Load.MISSION: "another mission", Load.FENCE: "another fence", Load.RALLY: "other rally points"}

@@ -215,7 +215,7 @@ async def test_the_draft_tells_what_happened_who_was_at_work_and_how_near_it_cam
     assert {event["source"] for event in report["timeline"]} >= {
         "command", "mission", "alarm", "vehicle", "gap", "custody", "audit",
     }  # fmt: skip
-    times = [event["at"] for event in report["timeline"]]
+    times = [datetime.fromisoformat(event["at"]) for event in report["timeline"]]
     assert times == sorted(times)
     assert "pilot" in [person["user_id"] for person in report["people"]]
     (figure,) = report["figures"]

@@ -59,6 +59,7 @@ async def persist(link: MavlinkLink, *, east_m: float = 60.0) -> None:
     raise AssertionError("it never started")
 
 
+@pytest.mark.slow
 async def test_a_delivery_is_loaded_and_completed_across_a_network_that_loses_and_reorders(tmp_path: Path) -> None:
     async with flight(tmp_path) as (link, proxy):
         proxy.set(loss=0.2, duplicate=0.1, reorder=0.2)

@@ -249,6 +249,7 @@ async def test_a_mission_that_starts_elsewhere_is_refused_on_the_ground(port: in
         assert not link.state().armed
 
 
+@pytest.mark.slow
 async def test_a_second_flight_starts_from_nothing(port: int, tmp_path: Path) -> None:
     async with drone(port, tmp_path), opened(link_at(port)) as link:
         await ready(link)
