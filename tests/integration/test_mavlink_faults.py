@@ -113,6 +113,7 @@ def _now_ms(folder: Path) -> int:
     return int(logged(folder)[-1]["vehicle_ms"])
 
 
+@pytest.mark.slow
 async def test_a_half_open_link_is_told_before_the_vehicle_comes_home_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

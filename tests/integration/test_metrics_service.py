@@ -85,6 +85,7 @@ async def test_a_killed_process_leaves_no_gauges_to_its_next_life_and_counts_on(
     assert after["todoke_samples_stored_total"] == {"gateway-1": 2, "gateway-2": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 async def test_one_address_gives_the_metrics_of_a_service_at_work(home: Path) -> None:
     async with service(home, speed=10.0) as running, httpx.AsyncClient() as client, day_on(running):
